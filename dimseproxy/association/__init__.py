@@ -1,0 +1,1 @@
+"""The joint: associations and the Twisted protocol that carries them over TCP and TLS."""

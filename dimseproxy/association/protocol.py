@@ -1,0 +1,474 @@
+"""
+`Association`: the upper layer and DIMSE on a Twisted transport.
+
+The pure machines say what shall happen; this carries it out and keeps the deadlines:
+
+- ARTIM, and as long a wait for an answer to A-ASSOCIATE-RQ and A-RELEASE-RQ,
+- a PDU once begun is complete in time,
+- a peer for whom something waits takes it at a minimum rate.
+
+Back-pressure: `pause` stops reading the socket, so that TCP slows the peer down.  What arrives nevertheless (TLS hands
+on what it had decrypted) is held until `resume`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from itertools import count
+from typing import Final
+
+from attrs import evolve, frozen
+from twisted.internet.defer import Deferred
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from dimseproxy.association.deadlines import IDeadlines, IWatched
+from dimseproxy.association.handshake import why
+from dimseproxy.association.interfaces import (
+    Established,
+    IAssociation,
+    IAssociationUser,
+    IIncomingAssociation,
+    Peer,
+)
+from dimseproxy.association.peer_names import peer_names
+from dimseproxy.association.stream import ByteStream, stream_over
+from dimseproxy.dimse.assembler import Assembler
+from dimseproxy.dimse.fragmenter import encode_parts
+from dimseproxy.dimse.parts import Part
+from dimseproxy.errors import (
+    AbortReason,
+    AbortSource,
+    AssociationAborted,
+    AssociationRejected,
+    Rejection,
+    RemoteProtocolError,
+)
+from dimseproxy.ul.framer import Pdv, PdvRun
+from dimseproxy.ul.machine import Indication, UpperLayer
+from dimseproxy.ul.pdu import (
+    Abort,
+    AssociateAccept,
+    AssociateReject,
+    AssociateRequest,
+    ReleaseRequest,
+    ReleaseResponse,
+)
+from dimseproxy.ul.state_table import State
+
+#: A peer for whom something waits takes at least this many bytes a second, or it counts as stalled.
+MINIMUM_RATE: Final = 1024
+
+_numbers = count(1)
+
+
+@frozen
+class Limits:
+    """
+    What an association may cost, times in seconds.
+
+    @ivar artim: ARTIM (PS3.8 9.1.5), and the wait for an answer to A-ASSOCIATE-RQ and A-RELEASE-RQ.
+    @ivar pdu: from the first byte of a PDU to its last.
+    @ivar stall: how long a peer may take less than `MINIMUM_RATE` of what waits for it.
+    @ivar max_pdu_length: the longest P-DATA-TF that is read.
+    """
+
+    artim: float = 30.0
+    pdu: float = 60.0
+    stall: float = 60.0
+    max_pdu_length: int = 131072
+
+
+@implementer(IAssociation, IWatched)
+class Association(Protocol):
+    """One end of an association; `IncomingAssociation` and `RequestedAssociation` are the two ends there are."""
+
+    log = Logger()
+    established: Established
+    request: AssociateRequest
+    peer: Peer
+    _stream: ByteStream
+
+    def __init__(self, deadlines: IDeadlines, limits: Limits, *, is_requestor: bool) -> None:
+        self.number = next(_numbers)
+        self._deadlines = deadlines
+        self._clock = deadlines.clock
+        self._limits = limits
+        self._layer = UpperLayer(is_requestor=is_requestor, max_pdu_length=limits.max_pdu_length, artim=limits.artim)
+        self._assembler = Assembler(())
+        self._user: IAssociationUser | None = None
+        self._paused = False
+        self._held: deque[Part | ReleaseRequest | ReleaseResponse] = deque()
+        self._is_over = False
+        self._ending: AssociationAborted | None = None
+        self._closing = False
+        self._responds_when_confirmed = False
+        #: By when the peer must have answered, or closed.
+        self._answer_due: float | None = None
+        self._partial: tuple[int, float] | None = None
+        self._unsent: tuple[int, float] | None = None
+        #: Called once when the transport is gone.
+        self.when_gone: Callable[[], None] | None = None
+
+    # The joint
+
+    def use(self, user: IAssociationUser) -> None:
+        self._user = user
+        if self._ending is not None:
+            user.ended(self._ending)
+        else:
+            self._deliver_held()
+
+    def send(self, parts: Sequence[Part]) -> None:
+        if self._is_over:
+            return
+        self._layer.check_may_send_data()
+        self._stream.write(encode_parts(parts, self._peer_maximum))
+
+    def pause(self) -> None:
+        if not self._paused:
+            self._paused = True
+            self._partial = None
+            self._stream.pause_reading()
+
+    def resume(self) -> None:
+        if self._paused:
+            self._paused = False
+            self._deliver_held()
+            if not self._paused and not self._closing:
+                self._stream.resume_reading()
+
+    def release(self) -> None:
+        if self._is_over:
+            return
+        self._layer.request_release(self._clock.seconds())
+        self._answer_due = self._clock.seconds() + self._limits.artim
+        self._carry_out()
+
+    def respond_release(self) -> None:
+        if self._is_over:
+            return
+        if self._layer.state is State.COLLISION_ACCEPTOR_AWAITING_RELEASE_RP:
+            # Both ends asked: the requestor's response comes first (PS3.8 7.2.2.7).
+            self._responds_when_confirmed = True
+            return
+        if self._layer.state is State.COLLISION_REQUESTOR_AWAITING_LOCAL_RESPONSE:
+            self._layer.respond_release(self._clock.seconds())
+        else:
+            self._is_over = True
+            self._layer.respond_release(self._clock.seconds())
+        self._carry_out()
+
+    def abort(self, source: int = AbortSource.SERVICE_USER, reason: int = 0) -> None:
+        if self._is_over:
+            return
+        self._is_over = True
+        self._held.clear()
+        self._layer.abort(self._clock.seconds(), Abort(source, reason))
+        self._carry_out()
+
+    # The transport
+
+    def connectionMade(self) -> None:
+        self._stream = stream_over(self._transport(), self, self._clock)
+        self._deadlines.watch(self)
+        self._connected(self._clock.seconds())
+        self._carry_out()
+
+    def dataReceived(self, data: bytes) -> None:
+        if self._closing:
+            return
+        parts: list[Part] = []
+        now = self._clock.seconds()
+        for indication in self._layer.receive_data(data, now):
+            if not isinstance(indication, (PdvRun, Pdv)):
+                self._deliver(parts)
+                parts = []
+                self._indicated(indication)
+            elif not self._is_over:
+                try:
+                    part = self._assembler.receive(indication)
+                except RemoteProtocolError as error:
+                    self._deliver(parts)
+                    parts = []
+                    for abort in self._layer.protocol_violation(error, now):
+                        self._indicated(abort)
+                else:
+                    if part is not None:
+                        parts.append(part)
+        self._deliver(parts)
+        self._carry_out()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._deadlines.forget(self)
+        self._closing = True
+        for indication in self._layer.transport_closed(self._clock.seconds()):
+            if isinstance(indication, Abort):
+                self._end(AssociationAborted(indication.source, indication.reason, why(reason)))
+        self._held.clear()
+        if self.when_gone is not None:
+            self.when_gone()
+
+    def pause_sending(self) -> None:
+        """The stream has enough."""
+        if self._user is not None and not self._is_over:
+            self._user.pause_sending()
+
+    def resume_sending(self) -> None:
+        """The stream is empty."""
+        if self._user is not None and not self._is_over:
+            self._user.resume_sending()
+
+    # Deadlines
+
+    def check(self, now: float) -> None:
+        if self._answer_due is not None and now >= self._answer_due:
+            self._answer_due = None
+            self._miss_deadline("no answer in time")
+        if self._layer.deadline is not None and now >= self._layer.deadline:
+            if self._layer.state is State.AWAITING_ASSOCIATE_RQ:
+                self._log_end("no A-ASSOCIATE-RQ in time")
+            self._layer.handle_timer(now)
+            # Whoever has not closed by now does not read either.
+            self._closing = True
+            self._stream.abort()
+            return
+        self._check_partial_pdu(now)
+        self._check_stall(now)
+
+    def _check_partial_pdu(self, now: float) -> None:
+        if not self._layer.has_partial_pdu or self._paused or self._closing:
+            self._partial = None
+        elif self._partial is None or self._partial[0] != self._layer.partial_serial:
+            self._partial = (self._layer.partial_serial, now)
+        elif now - self._partial[1] >= self._limits.pdu and self._layer.is_established:
+            self._miss_deadline("a PDU was not completed in time")
+
+    def _check_stall(self, now: float) -> None:
+        if not self._stream.waiting:
+            self._unsent = None
+        elif self._unsent is None:
+            self._unsent = (self._stream.progress, now)
+        elif now - self._unsent[1] >= self._limits.stall:
+            taken = self._stream.progress - self._unsent[0]
+            if taken >= MINIMUM_RATE * self._limits.stall:
+                self._unsent = (self._stream.progress, now)
+            else:
+                self._end(AssociationAborted(AbortSource.SERVICE_PROVIDER, 0, "the peer takes no data"))
+                # An A-ABORT would wait behind what the peer does not take.
+                self._closing = True
+                self._stream.abort()
+
+    def _miss_deadline(self, text: str) -> None:
+        reason = AssociationAborted(AbortSource.SERVICE_PROVIDER, AbortReason.NOT_SPECIFIED, text)
+        if self._is_over:
+            # It was told the end before and did not close.
+            self._closing = True
+            self._stream.abort()
+            return
+        self._layer.abort(self._clock.seconds(), Abort(reason.source, reason.reason))
+        self._carry_out()
+        self._end(reason)
+
+    # Inside
+
+    def _transport(self) -> object:
+        return self.transport
+
+    def _connected(self, now: float) -> None:
+        raise NotImplementedError
+
+    def _establish(self, request: AssociateRequest, accept: AssociateAccept) -> None:
+        self.established = Established(request, accept)
+        self._assembler = Assembler(self.established.contexts)
+
+    @property
+    def _peer_maximum(self) -> int:
+        raise NotImplementedError
+
+    def _read_peer(self) -> None:
+        address = self.transport.getPeer()  # type: ignore[union-attr]
+        self.peer = Peer(
+            str(getattr(address, "host", "")), int(getattr(address, "port", 0)), peer_names(self.transport)
+        )
+
+    def _deliver(self, parts: list[Part]) -> None:
+        if not parts or self._is_over:
+            return
+        if self._paused or self._user is None or self._held:
+            self._held.extend(parts)
+        else:
+            self._user.received(parts)
+
+    def _deliver_held(self) -> None:
+        while self._held and not self._paused and self._user is not None and not self._is_over:
+            first = self._held.popleft()
+            if isinstance(first, (ReleaseRequest, ReleaseResponse)):
+                self._deliver_release(first)
+            else:
+                self._user.received([first])
+
+    def _deliver_release(self, pdu: ReleaseRequest | ReleaseResponse) -> None:
+        if self._user is None:
+            return
+        if isinstance(pdu, ReleaseRequest):
+            self._user.release_requested()
+            return
+        self._answer_due = None
+        if self._responds_when_confirmed:
+            self._layer.respond_release(self._clock.seconds())
+        self._is_over = True
+        self._user.released()
+
+    def _indicated(self, indication: Indication) -> None:
+        if isinstance(indication, (ReleaseRequest, ReleaseResponse)):
+            self._held.append(indication)
+            self._deliver_held()
+        elif isinstance(indication, Abort):
+            if self._layer.violation is None:
+                self._end(AssociationAborted(indication.source, indication.reason))
+            else:
+                self._end(AssociationAborted(indication.source, indication.reason, str(self._layer.violation)))
+
+    def _end(self, reason: AssociationAborted) -> None:
+        """Tell the user the bad end, once."""
+        if self._is_over:
+            return
+        self._is_over = True
+        self._held.clear()
+        self._answer_due = None
+        self._log_end(str(reason))
+        self._ending = reason
+        if self._user is not None:
+            self._user.ended(reason)
+
+    def _log_end(self, text: str) -> None:
+        self.log.info("association {number}: {text}", number=self.number, text=text)
+
+    def _carry_out(self) -> None:
+        """Send what the machine has to say, and close if it says so."""
+        data = self._layer.data_to_send()
+        if data:
+            self._stream.write([data])
+        if self._closing:
+            return
+        if self._layer.close_transport:
+            self._closing = True
+            self._answer_due = self._clock.seconds() + self._limits.artim
+            self._stream.close()
+        elif self._layer.state is State.AWAITING_TRANSPORT_CLOSE:
+            # Only who reads sees the peer close.
+            self._paused = False
+            self._stream.resume_reading()
+
+
+@implementer(IIncomingAssociation)
+class IncomingAssociation(Association):
+    """
+    An association that a caller asks for.
+
+    @param inbound: the name of the inbound it comes in by.
+    @param requested: is given the association when its A-ASSOCIATE-RQ is there.
+    """
+
+    def __init__(
+        self,
+        deadlines: IDeadlines,
+        limits: Limits,
+        inbound: str,
+        requested: Callable[[IncomingAssociation], None],
+    ) -> None:
+        super().__init__(deadlines, limits, is_requestor=False)
+        self.inbound = inbound
+        self._requested = requested
+
+    def accept(self, accept: AssociateAccept, max_pdu_length: int) -> None:
+        if self._is_over:
+            return
+        own = self._limits.max_pdu_length
+        information = evolve(
+            accept.user_information, maximum_length=min(own, max_pdu_length) if max_pdu_length else own
+        )
+        accept = evolve(accept, user_information=information)
+        self._layer.accept(accept, self._clock.seconds())
+        self._establish(self.request, accept)
+        self._carry_out()
+        self.resume()
+
+    def reject(self, rejection: Rejection, why: str) -> None:
+        if self._is_over:
+            return
+        self._is_over = True
+        self.log.info(
+            "association {number} from {calling!r} at {host} to {called!r}: rejected: {why}",
+            number=self.number,
+            calling=self.request.calling_ae_title,
+            called=self.request.called_ae_title,
+            host=self.peer.host,
+            why=why,
+        )
+        self._layer.reject(rejection, self._clock.seconds())
+        self._carry_out()
+
+    @property
+    def _peer_maximum(self) -> int:
+        return self.request.user_information.maximum_length
+
+    def _connected(self, now: float) -> None:
+        self._layer.transport_connected(now)
+
+    def _indicated(self, indication: Indication) -> None:
+        if isinstance(indication, AssociateRequest):
+            self.request = indication
+            self._read_peer()
+            # Nothing more is read while the other side is asked.
+            self.pause()
+            self._requested(self)
+        else:
+            super()._indicated(indication)
+
+
+class RequestedAssociation(Association):
+    """
+    An association that we ask for.
+
+    @param request: what is proposed.
+    """
+
+    def __init__(self, deadlines: IDeadlines, limits: Limits, request: AssociateRequest) -> None:
+        super().__init__(deadlines, limits, is_requestor=True)
+        self.request = request
+        #: Fires with the association when it is established.
+        self.answered: Deferred[Association] = Deferred(lambda _: self.abort())
+
+    @property
+    def _peer_maximum(self) -> int:
+        return self.established.accept.user_information.maximum_length
+
+    def _connected(self, now: float) -> None:
+        self._read_peer()
+        self._layer.transport_connected(now, self.request)
+        self._answer_due = now + self._limits.artim
+
+    def _indicated(self, indication: Indication) -> None:
+        if isinstance(indication, AssociateAccept):
+            self._answer_due = None
+            self._establish(self.request, indication)
+            self.answered.callback(self)
+        elif isinstance(indication, AssociateReject):
+            self._answer_due = None
+            self._is_over = True
+            self._fail(AssociationRejected(indication.rejection, "the outbound rejected the association"))
+        else:
+            super()._indicated(indication)
+
+    def _end(self, reason: AssociationAborted) -> None:
+        super()._end(reason)
+        self._fail(reason)
+
+    def _fail(self, error: Exception) -> None:
+        if not self.answered.called:
+            self.answered.errback(error)

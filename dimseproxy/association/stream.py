@@ -1,0 +1,308 @@
+"""
+The bytes of an association: reading, writing, back-pressure and closing, over any transport.
+
+`SocketStream` serves plain TCP and is where the relay's speed comes from: it takes the place of Twisted's transport in
+the reactor, reads large pieces, and sends at once, without a copy, whatever the socket takes.  Measured beside
+`transport.write` it saves a third of the CPU time.  `TransportStream` serves everything else (TLS, PROXY headers,
+transports in memory) through the transport's own methods.  `stream_over` chooses.
+
+Both keep what the peer does not take, call the user's `pause_sending` once that is more than `HIGH_WATER`, and
+`resume_sending` when it is gone.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections import deque
+from collections.abc import Iterable
+from typing import Final, Protocol
+
+from twisted.internet import tcp
+from twisted.internet.interfaces import IPushProducer, IReactorFDSet, IReadWriteDescriptor, ITransport
+from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from dimseproxy.association.handshake import socket_transport
+
+#: How much one read takes.  Measured: 64 KiB costs a tenth more CPU on large objects, 1 MiB is slower.
+READ_SIZE: Final = 256 * 1024
+#: How much may wait for a slow peer before the other leg is paused; one more read may come on top.
+HIGH_WATER: Final = 64 * 1024
+#: Linux takes at most 1,024 buffers a call (IOV_MAX).
+_MAX_BUFFERS: Final = 512
+_QUICKACK: Final[int | None] = getattr(socket, "TCP_QUICKACK", None)
+
+
+class StreamUser(Protocol):
+    """Who the bytes are for."""
+
+    def dataReceived(self, data: bytes) -> None:
+        """Bytes from the peer."""
+
+    def pause_sending(self) -> None:
+        """More than `HIGH_WATER` waits."""
+
+    def resume_sending(self) -> None:
+        """Nothing waits any more."""
+
+
+class ByteStream(Protocol):
+    """What an association needs of its transport."""
+
+    def write(self, chunks: Iterable[bytes | memoryview]) -> None:
+        """Send in order; views are not kept beyond the call."""
+
+    def pause_reading(self) -> None:
+        """Read nothing more; TCP tells the peer."""
+
+    def resume_reading(self) -> None:
+        """Read again."""
+
+    def close(self) -> None:
+        """Close when everything is sent."""
+
+    def abort(self) -> None:
+        """Cut the connection now, whatever waits."""
+
+    @property
+    def waiting(self) -> bool:
+        """Whether something waits for the peer to take it."""
+
+    @property
+    def progress(self) -> int:
+        """A count of bytes that grows while the peer takes something."""
+
+
+def stream_over(transport: ITransport, user: StreamUser, reactor: object) -> ByteStream:
+    """The fastest stream for this transport."""
+    base = socket_transport(transport)
+    if isinstance(base, tcp.Connection):
+        base.setTcpNoDelay(True)
+        if base is transport and IReactorFDSet.providedBy(reactor):
+            return SocketStream(base, user, reactor)
+        # What is read at once, and from when on a writer is told to pause.
+        base.bufferSize = READ_SIZE
+        base.SEND_LIMIT = 2 * READ_SIZE
+    return TransportStream(transport, user)
+
+
+@implementer(IPushProducer)
+class TransportStream:
+    """A stream through the methods of a Twisted transport."""
+
+    def __init__(self, transport: ITransport, user: StreamUser) -> None:
+        self._transport = transport
+        self._user = user
+        self._resumed = 0
+        self._reading = True
+        self._closing = False
+        self.waiting = False
+        transport.registerProducer(self, True)  # type: ignore[attr-defined]
+
+    @property
+    def progress(self) -> int:
+        """
+        Counts whole buffers that went out, of `READ_SIZE` or more each.
+        """
+        return self._resumed * READ_SIZE
+
+    def write(self, chunks: Iterable[bytes | memoryview]) -> None:
+        self._transport.write(b"".join(chunks))
+
+    def pause_reading(self) -> None:
+        if self._reading and not self._closing:
+            self._reading = False
+            self._transport.pauseProducing()  # type: ignore[attr-defined]
+
+    def resume_reading(self) -> None:
+        if not self._reading:
+            self._reading = True
+            self._transport.resumeProducing()  # type: ignore[attr-defined]
+
+    def close(self) -> None:
+        # TLS closes only without a producer, and hears of its peer's close_notify only while it reads.
+        self._transport.unregisterProducer()  # type: ignore[attr-defined]
+        self.resume_reading()
+        self._closing = True
+        self._transport.loseConnection()
+
+    def abort(self) -> None:
+        self._closing = True
+        self._transport.abortConnection()  # type: ignore[attr-defined]
+
+    def pauseProducing(self) -> None:
+        """The transport's buffer is full."""
+        self.waiting = True
+        self._user.pause_sending()
+
+    def resumeProducing(self) -> None:
+        """The transport's buffer is empty."""
+        self.waiting = False
+        self._resumed += 1
+        self._user.resume_sending()
+
+    def stopProducing(self) -> None:
+        """The transport is gone; `connectionLost` says so."""
+
+
+@implementer(IReadWriteDescriptor)
+class SocketStream:
+    """
+    A stream that reads and writes the socket of a plain TCP transport itself.
+
+    The transport stays the owner of the socket: it is handed the end, closes it, and tells the protocol.
+    """
+
+    def __init__(self, transport: tcp.Connection, user: StreamUser, reactor: IReactorFDSet) -> None:
+        self._transport = transport
+        self._socket: socket.socket = transport.getHandle()
+        self._user = user
+        self._reactor = reactor
+        self._pending: deque[memoryview] = deque()
+        self._pending_length = 0
+        self._user_paused = False
+        self._closing = False
+        self._handed_back = False
+        self.progress = 0
+        transport.pauseProducing()  # type: ignore[no-untyped-call]
+        reactor.addReader(self)
+
+    @property
+    def waiting(self) -> bool:
+        return bool(self._pending)
+
+    # What the association calls
+
+    def write(self, chunks: Iterable[bytes | memoryview]) -> None:
+        if self._closing:
+            return
+        buffers = list(chunks)
+        sent = 0
+        if not self._pending:
+            try:
+                sent = self._send(buffers)
+            except OSError:
+                # The reactor learns of it where it expects to: from its next call.
+                sent = 0
+        self._keep(buffers, sent)
+
+    def pause_reading(self) -> None:
+        if not self._handed_back:
+            self._reactor.removeReader(self)
+
+    def resume_reading(self) -> None:
+        if not self._handed_back:
+            self._reactor.addReader(self)
+
+    def close(self) -> None:
+        self._closing = True
+        if not self._pending:
+            self._hand_back()
+            self._transport.loseConnection()  # type: ignore[no-untyped-call]
+
+    def abort(self) -> None:
+        self._closing = True
+        self._hand_back()
+        self._transport.abortConnection()  # type: ignore[no-untyped-call]
+
+    # What the reactor calls
+
+    def fileno(self) -> int:
+        """-1 tells the reactor that the socket is gone."""
+        return self._socket.fileno()
+
+    def logPrefix(self) -> str:
+        """Names the source of what is logged meanwhile."""
+        return "association"
+
+    def doRead(self) -> Exception | None:
+        """Read once; the reactor calls again while there is more."""
+        try:
+            data = self._socket.recv(READ_SIZE)
+        except (BlockingIOError, InterruptedError):
+            return None
+        except OSError:
+            return CONNECTION_LOST
+        if not data:
+            return CONNECTION_DONE
+        if _QUICKACK is not None and len(data) < HIGH_WATER:
+            # Linux forgets it; without it a peer with Nagle's algorithm waits 40 ms for our ACK of each small write.
+            self._socket.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
+        self._user.dataReceived(data)
+        return None
+
+    def doWrite(self) -> Exception | None:
+        """Send what waits."""
+        pending = self._pending
+        try:
+            sent = self._send([pending[i] for i in range(min(len(pending), _MAX_BUFFERS))])
+        except OSError:
+            return CONNECTION_LOST
+        self._pending_length -= sent
+        while sent:
+            first = pending[0]
+            if len(first) > sent:
+                pending[0] = first[sent:]
+                break
+            sent -= len(first)
+            pending.popleft()
+        if not pending:
+            self._drained()
+        return None
+
+    def connectionLost(self, reason: Failure) -> None:
+        """The end, handed on to the transport, which closes the socket and tells the protocol."""
+        self._hand_back()
+        self._transport.connectionLost(reason)  # type: ignore[no-untyped-call]
+
+    # Inside
+
+    def _send(self, buffers: list[bytes] | list[memoryview] | list[bytes | memoryview]) -> int:
+        """
+        How many bytes the socket took.
+
+        @raise OSError: where the connection is gone.
+        """
+        try:
+            if len(buffers) == 1:
+                sent = self._socket.send(buffers[0])
+            else:
+                sent = self._socket.sendmsg(buffers[:_MAX_BUFFERS])
+        except (BlockingIOError, InterruptedError):
+            return 0
+        self.progress += sent
+        return sent
+
+    def _keep(self, buffers: list[bytes | memoryview], sent: int) -> None:
+        """Keep what was not sent of these buffers."""
+        for buffer in buffers:
+            size = len(buffer)
+            if sent >= size:
+                sent -= size
+                continue
+            self._pending.append(memoryview(buffer)[sent:])
+            self._pending_length += size - sent
+            sent = 0
+        if self._pending:
+            self._reactor.addWriter(self)
+            if self._pending_length > HIGH_WATER and not self._user_paused:
+                self._user_paused = True
+                self._user.pause_sending()
+
+    def _drained(self) -> None:
+        self._reactor.removeWriter(self)
+        if self._closing:
+            self._hand_back()
+            self._transport.loseConnection()  # type: ignore[no-untyped-call]
+        elif self._user_paused:
+            self._user_paused = False
+            self._user.resume_sending()
+
+    def _hand_back(self) -> None:
+        """Leave the reactor; the socket is the transport's alone again."""
+        if not self._handed_back:
+            self._handed_back = True
+            self._pending.clear()
+            self._reactor.removeReader(self)
+            self._reactor.removeWriter(self)

@@ -1,0 +1,156 @@
+"""What no key can tell alone: references, ports used twice, and what the keys left out come to.
+
+The checks look at what is written rather than at what was read, so a mistake in one place neither hides nor
+invents another elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+
+import attrs
+
+from dimseproxy.config.document import Node
+from dimseproxy.config.endpoints import LISTEN_EXAMPLE, Address, BadEndpoint, listen_address
+from dimseproxy.config.mistakes import Mistake, did_you_mean
+from dimseproxy.config.reading import Reading
+from dimseproxy.config.settings import Route, Settings
+
+SHORTEST = """\
+outbound:
+  pacs:
+    dimse: {connect: "tcp:127.0.0.1:4242", ae_title: ORTHANC}
+"""
+
+
+def check(root: Node, reading: Reading) -> None:
+    """Note every mistake that shows only in the file as a whole."""
+    _check_outbounds(root, reading)
+    _check_routes(root, reading)
+    _check_ports(root, reading)
+    _check_who_may_call(root, reading)
+    _check_own_titles(root, reading)
+    _check_certificates_are_asked_for(root, reading)
+
+
+def resolve(settings: Settings, root: Node) -> Settings:
+    """The settings with what was left out filled in, where that depends on other keys."""
+    if root.get("routes") is None:
+        settings = attrs.evolve(settings, routes=tuple(Route(outbound=name) for name in settings.outbound))
+    if root.get("unknown_applications") is None:
+        settings = attrs.evolve(settings, unknown_applications=not settings.applications)
+    return settings
+
+
+def _entries(root: Node, key: str) -> Iterator[tuple[Node, Node]]:
+    node = root.get(key)
+    if node is not None and node.is_mapping:
+        yield from ((name, value) for name, value in node.entries() if name.is_scalar)
+
+
+def _dimse(root: Node, side: str) -> Iterator[tuple[Node, Node]]:
+    for name, value in _entries(root, side):
+        dimse = value.get("dimse")
+        if dimse is not None:
+            yield name, dimse
+
+
+def _listeners(root: Node) -> Iterator[tuple[Node, Node | None, Address]]:
+    """Name, `listen` key (where written) and address of each listener whose address is right."""
+    for name, dimse in _dimse(root, "inbound"):
+        listen = dimse.get("listen")
+        try:
+            yield name, listen, listen_address(LISTEN_EXAMPLE if listen is None else listen.text)
+        except BadEndpoint:
+            continue
+
+
+def _check_outbounds(root: Node, reading: Reading) -> None:
+    outbound = root.get("outbound")
+    if outbound is None or (outbound.is_mapping and not outbound.written_names()):
+        shortest = "".join(f"\n    {line}" for line in SHORTEST.splitlines())
+        text = f"is empty, and the relay needs at least one. The shortest file that works:\n{shortest}"
+        reading.mistakes.append(Mistake("outbound", text, None if outbound is None else outbound.line))
+    elif outbound.is_mapping and len(outbound.written_names()) > 1 and root.get("routes") is None:
+        names = sorted(outbound.written_names())
+        text = (
+            f"are left out, which says enough with one outbound only, and there are {', '.join(names)}: "
+            f"write, for example, `routes: [{{outbound: {names[0]}}}]`"
+        )
+        reading.mistakes.append(Mistake("routes", text))
+
+
+def _check_routes(root: Node, reading: Reading) -> None:
+    routes = root.get("routes")
+    if routes is None or not routes.is_list:
+        return
+    outbound = root.get("outbound")
+    outbounds = frozenset() if outbound is None else outbound.written_names()
+    inbound = root.get("inbound")
+    inbounds = frozenset({"default"}) if inbound is None else inbound.written_names()
+    for route in routes.items():
+        to = route.get("outbound")
+        if to is not None and to.tag == "str" and to.text not in outbounds:
+            reading.note(to, f"no outbound is called `{to.text}`: {did_you_mean(to.text, outbounds)}")
+        by = route.get("inbound")
+        if by is not None and by.tag == "str" and not any(fnmatchcase(name, by.text) for name in inbounds):
+            reading.note(by, f"`{by.text}` matches no inbound: {did_you_mean(by.text, inbounds)}")
+
+
+def _check_ports(root: Node, reading: Reading) -> None:
+    taken: list[tuple[Node, Address]] = []
+    for name, listen, address in _listeners(root):
+        for other, used in taken:
+            if address.overlaps(used):
+                what = f"port {address.port}" if address.path is None else f"`{address.path}`"
+                reading.note(listen or name, f"{what} is taken by the inbound `{other.text}`: give it another")
+                break
+        taken.append((name, address))
+
+
+def _check_who_may_call(root: Node, reading: Reading) -> None:
+    applications = root.get("applications")
+    named = applications is not None and not (applications.is_mapping and not applications.written_names())
+    if named or root.get("unknown_applications") is not None:
+        return
+    reachable = [name.text for name, _, address in _listeners(root) if not address.is_local]
+    if reachable:
+        reading.mistakes.append(
+            Mistake(
+                "applications",
+                f"are left out, and other machines reach the inbound {' and '.join(reachable)}: name the "
+                "applications that may call, or write `unknown_applications: accept` to let anybody call",
+            )
+        )
+
+
+def _check_own_titles(root: Node, reading: Reading) -> None:
+    own = root.get("ae_title")
+    own_title = "DIMSEPROXY" if own is None else own.text.strip(" ")
+    applications = {name.text.strip(" ") for name, _ in _entries(root, "applications")}
+    for _, dimse in _dimse(root, "outbound"):
+        titles = dimse.get("move_titles")
+        if titles is None or not titles.is_list:
+            continue
+        seen: set[str] = set()
+        for item in titles.items():
+            title = item.text.strip(" ")
+            if title == own_title:
+                reading.note(item, f"`{title}` is the `ae_title` of the proxy: further titles differ from it")
+            elif title in applications:
+                reading.note(item, f"`{title}` is an application: give the proxy a title that is its own")
+            elif title in seen:
+                reading.note(item, f"`{title}` is in the list already: once is enough")
+            seen.add(title)
+
+
+def _check_certificates_are_asked_for(root: Node, reading: Reading) -> None:
+    for _, dimse in _dimse(root, "inbound"):
+        tls = dimse.get("tls")
+        if tls is not None and tls.get("client_ca") is not None:
+            return
+    for _, application in _entries(root, "applications"):
+        certificate = application.get("certificate")
+        if certificate is not None and not (certificate.is_list and not list(certificate.items())):
+            reading.note(certificate, "no inbound asks callers for a certificate: give one `tls` with a `client_ca`")

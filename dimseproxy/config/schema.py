@@ -1,0 +1,56 @@
+"""The file as a whole: the keys of `Settings`, and those that only later versions give a meaning."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from attrs import frozen
+
+from dimseproxy.config.document import Node
+from dimseproxy.config.kinds import Kind, Text
+from dimseproxy.config.reading import Reading
+from dimseproxy.config.settings import Settings
+from dimseproxy.config.shapes import Key, Record
+
+
+@frozen
+class OnlyValue(Kind[None]):
+    """The one value that a key can have until a later version brings others."""
+
+    value: str
+    tag: str
+    sentence: str
+
+    @property
+    def label(self) -> str:
+        return f"`{self.value}`"
+
+    def read(self, node: Node, reading: Reading) -> None:
+        if node.tag != self.tag or node.text != self.value:
+            # What is written is not shown: the address of a database may hold its password.
+            reading.refuse(node, f"other than `{self.value}` is not in this version: {self.sentence}")
+
+
+FILE: Final = Record(
+    Settings,
+    "the file",
+    later={
+        "privacy": "identities would cross unchanged, take it out only where that is right",
+        "admin": "nothing would listen there, take it out",
+    },
+    accepted={
+        "data_dir": Key(
+            Text("a folder"), "Where the proxy keeps things. The relay keeps nothing.", "./dimseproxy-data"
+        ),
+        "database": Key(
+            OnlyValue("sqlite", "str", "other databases come later, write `sqlite` or leave the key out"),
+            "The database. The relay has none.",
+            "sqlite",
+        ),
+        "workers": Key(
+            OnlyValue("1", "int", "there is one process, write `1` or leave the key out"),
+            "Processes that share the listening ports.",
+            "1",
+        ),
+    },
+)

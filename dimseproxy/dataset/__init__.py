@@ -1,0 +1,1 @@
+"""Data sets (PS3.5), pure."""

@@ -1,0 +1,111 @@
+"""
+A few values from the beginning of a data set that is still arriving.
+
+Elements come in ascending order (PS3.5 7.1), so a value near the top is known long before the pixel data arrive.
+"""
+
+from __future__ import annotations
+
+import warnings
+import zlib
+from collections.abc import Iterable, Mapping
+from io import BytesIO
+from typing import Final
+
+from pydicom.filereader import read_dataset
+from pydicom.tag import BaseTag, Tag
+
+#: How much of a data set is kept while a value is looked for.
+MAX_HEAD_LENGTH: Final = 256 * 1024
+#: Looking again is worth it only when the head has grown by this factor: the cost stays linear.
+_GROWTH: Final = 2
+
+IMPLICIT_VR_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2"
+EXPLICIT_VR_BIG_ENDIAN: Final = "1.2.840.10008.1.2.2"
+_DEFLATED: Final = frozenset(("1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.8.1"))
+
+TRANSACTION_UID: Final = Tag(0x0008, 0x1195)
+STUDY_INSTANCE_UID: Final = Tag(0x0020, 0x000D)
+FAILED_SOP_INSTANCE_UID_LIST: Final = Tag(0x0008, 0x0058)
+
+
+class Head:
+    """
+    Collects the beginning of a data set until some top-level values are known.
+
+    @param transfer_syntax: the UID of the data set's transfer syntax.
+    @param tags: the elements that are looked for.
+    """
+
+    def __init__(self, transfer_syntax: str, tags: Iterable[BaseTag]) -> None:
+        self._transfer_syntax = transfer_syntax
+        self._tags = sorted(tags)
+        self._data = bytearray()
+        self._next_look = 0
+        self._is_over = False
+        #: The values found so far by tag, text without padding, several values as a tuple.
+        self.values: Mapping[BaseTag, tuple[str, ...]] = {}
+        #: Whether no further value can be found: all seen, end of the data set, or the limit.
+        self.is_complete = False
+
+    def feed(self, views: Iterable[memoryview], is_last: bool) -> None:
+        """More of the data set."""
+        if self.is_complete:
+            return
+        for view in views:
+            self._data += view
+        self._is_over = is_last
+        if is_last or len(self._data) >= self._next_look:
+            self._next_look = len(self._data) * _GROWTH
+            self._look()
+        if is_last or len(self._data) >= MAX_HEAD_LENGTH:
+            self.is_complete = True
+            self._data.clear()
+
+    def first(self, tag: BaseTag) -> str:
+        """The first value of an element, empty where there is none."""
+        return next(iter(self.values.get(tag, ())), "")
+
+    def _look(self) -> None:
+        passed = False
+
+        def beyond(tag: BaseTag, vr: str | None, length: int) -> bool:
+            nonlocal passed
+            passed = passed or tag > self._tags[-1]
+            return passed
+
+        data = self._inflated() if self._transfer_syntax in _DEFLATED else bytes(self._data)
+        try:
+            with warnings.catch_warnings():
+                # A cut or strange value is no reason to say anything about it.
+                warnings.simplefilter("ignore")
+                head = read_dataset(
+                    BytesIO(data),
+                    is_implicit_VR=self._transfer_syntax == IMPLICIT_VR_LITTLE_ENDIAN,
+                    is_little_endian=self._transfer_syntax != EXPLICIT_VR_BIG_ENDIAN,
+                    stop_when=beyond,
+                    specific_tags=list(self._tags),
+                )
+                values = {
+                    tag: tuple(str(value) for value in _values(head[tag].value)) for tag in self._tags if tag in head
+                }
+        except Exception:
+            # Cut within an element, or not readable at all: the same as not found.
+            return
+        if passed or self._is_over:
+            self.values = values
+            self.is_complete = True
+
+    def _inflated(self) -> bytes:
+        try:
+            return zlib.decompressobj(-zlib.MAX_WBITS).decompress(bytes(self._data), MAX_HEAD_LENGTH)
+        except zlib.error:
+            return b""
+
+
+def _values(value: object) -> Iterable[object]:
+    if value is None:
+        return ()
+    if isinstance(value, str):
+        return (value,)
+    return value if isinstance(value, Iterable) else (value,)

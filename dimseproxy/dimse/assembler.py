@@ -1,0 +1,85 @@
+"""PDVs to message parts (PS3.7 6.3, PS3.8 Annex E)."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from typing import Final
+
+from dimseproxy.dimse.command_set import CommandSet
+from dimseproxy.dimse.parts import Command, DataSetFragment, Part
+from dimseproxy.errors import AbortReason, RemoteProtocolError
+from dimseproxy.ul.framer import Pdv, PdvRun
+
+#: Command sets are a few hundred bytes; an N-GET of every attribute of a large IOD stays far below this.
+MAX_COMMAND_SET_LENGTH: Final = 64 * 1024
+
+
+class Assembler:
+    """
+    Puts command sets together and passes data set fragments through.
+
+    A message is a command set, then, if it says so, a data set, both in one context and not interleaved with another
+    message (PS3.8 E.1).
+
+    @param contexts: the ids of the accepted presentation contexts.
+    """
+
+    def __init__(self, contexts: Container[int]) -> None:
+        self._contexts = contexts
+        self._command: list[bytes] = []
+        self._command_length = 0
+        self._command_context = 0
+        #: The context in which a data set is due, 0 for none.
+        self._data_set_context = 0
+
+    @property
+    def is_within_message(self) -> bool:
+        """Whether the peer owes the rest of a message."""
+        return bool(self._command or self._data_set_context)
+
+    def receive(self, pdvs: Pdv | PdvRun) -> Part | None:
+        """
+        The part that this completes, if any.
+
+        @raise RemoteProtocolError: where no message could continue like this.
+        """
+        context_id = pdvs.context_id
+        if isinstance(pdvs, PdvRun):
+            if context_id != self._data_set_context:
+                raise self._unexpected(context_id)
+            if pdvs.is_last:
+                self._data_set_context = 0
+            return DataSetFragment(context_id, (), pdvs.is_last, pdvs.framed, pdvs.longest)
+        if pdvs.is_command:
+            return self._receive_command(pdvs)
+        if context_id != self._data_set_context:
+            raise self._unexpected(context_id)
+        if pdvs.is_last:
+            self._data_set_context = 0
+        return DataSetFragment(context_id, (pdvs.data,), pdvs.is_last)
+
+    def _receive_command(self, pdv: Pdv) -> Command | None:
+        if self._data_set_context or (self._command and pdv.context_id != self._command_context):
+            raise RemoteProtocolError("a command interrupts a message", AbortReason.UNEXPECTED_PARAMETER)
+        if pdv.context_id not in self._contexts:
+            raise self._unexpected(pdv.context_id)
+        self._command_length += len(pdv.data)
+        if self._command_length > MAX_COMMAND_SET_LENGTH:
+            raise RemoteProtocolError(f"a command set is longer than {MAX_COMMAND_SET_LENGTH} bytes")
+        self._command.append(bytes(pdv.data))
+        self._command_context = pdv.context_id
+        if not pdv.is_last:
+            return None
+        command_set = CommandSet.decode(b"".join(self._command))
+        self._command = []
+        self._command_length = 0
+        if command_set.has_data_set:
+            self._data_set_context = pdv.context_id
+        return Command(pdv.context_id, command_set)
+
+    def _unexpected(self, context_id: int) -> RemoteProtocolError:
+        if context_id not in self._contexts:
+            text = f"presentation context {context_id} was not accepted"
+        else:
+            text = f"a data set fragment in context {context_id} belongs to no message"
+        return RemoteProtocolError(text, AbortReason.UNEXPECTED_PARAMETER)

@@ -1,0 +1,261 @@
+"""
+Command sets (PS3.7 6.3 and Annex E), always in implicit VR little endian.
+
+A command set that crosses unchanged keeps its bytes.  Values are decoded when they are asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import IntEnum
+from struct import Struct
+from typing import Final, cast
+
+from dimseproxy.errors import RemoteProtocolError
+
+_ELEMENT_HEADER = Struct("<HHI")
+_US = Struct("<H")
+_UL = Struct("<I")
+
+
+class Element(IntEnum):
+    """The element numbers of group 0000 (PS3.7 Annex E.1)."""
+
+    COMMAND_GROUP_LENGTH = 0x0000
+    AFFECTED_SOP_CLASS_UID = 0x0002
+    REQUESTED_SOP_CLASS_UID = 0x0003
+    COMMAND_FIELD = 0x0100
+    MESSAGE_ID = 0x0110
+    MESSAGE_ID_BEING_RESPONDED_TO = 0x0120
+    MOVE_DESTINATION = 0x0600
+    PRIORITY = 0x0700
+    COMMAND_DATA_SET_TYPE = 0x0800
+    STATUS = 0x0900
+    OFFENDING_ELEMENT = 0x0901
+    ERROR_COMMENT = 0x0902
+    ERROR_ID = 0x0903
+    AFFECTED_SOP_INSTANCE_UID = 0x1000
+    REQUESTED_SOP_INSTANCE_UID = 0x1001
+    EVENT_TYPE_ID = 0x1002
+    ATTRIBUTE_IDENTIFIER_LIST = 0x1005
+    ACTION_TYPE_ID = 0x1008
+    REMAINING_SUB_OPERATIONS = 0x1020
+    COMPLETED_SUB_OPERATIONS = 0x1021
+    FAILED_SUB_OPERATIONS = 0x1022
+    WARNING_SUB_OPERATIONS = 0x1023
+    MOVE_ORIGINATOR_AE_TITLE = 0x1030
+    MOVE_ORIGINATOR_MESSAGE_ID = 0x1031
+
+
+class CommandField(IntEnum):
+    """(0000,0100): which message this is; a response has the highest bit set (PS3.7 E.1)."""
+
+    C_STORE_RQ = 0x0001
+    C_STORE_RSP = 0x8001
+    C_GET_RQ = 0x0010
+    C_GET_RSP = 0x8010
+    C_FIND_RQ = 0x0020
+    C_FIND_RSP = 0x8020
+    C_MOVE_RQ = 0x0021
+    C_MOVE_RSP = 0x8021
+    C_ECHO_RQ = 0x0030
+    C_ECHO_RSP = 0x8030
+    N_EVENT_REPORT_RQ = 0x0100
+    N_EVENT_REPORT_RSP = 0x8100
+    N_GET_RQ = 0x0110
+    N_GET_RSP = 0x8110
+    N_SET_RQ = 0x0120
+    N_SET_RSP = 0x8120
+    N_ACTION_RQ = 0x0130
+    N_ACTION_RSP = 0x8130
+    N_CREATE_RQ = 0x0140
+    N_CREATE_RSP = 0x8140
+    N_DELETE_RQ = 0x0150
+    N_DELETE_RSP = 0x8150
+    C_CANCEL_RQ = 0x0FFF
+
+
+RESPONSE_BIT: Final = 0x8000
+#: (0000,0800) where no data set follows (PS3.7 9.3); any other value means that one does.
+NO_DATA_SET: Final = 0x0101
+DATA_SET_FOLLOWS: Final = 0x0001
+
+_UI = frozenset(
+    (
+        Element.AFFECTED_SOP_CLASS_UID,
+        Element.REQUESTED_SOP_CLASS_UID,
+        Element.AFFECTED_SOP_INSTANCE_UID,
+        Element.REQUESTED_SOP_INSTANCE_UID,
+    )
+)
+_TEXT = _UI | {Element.MOVE_DESTINATION, Element.MOVE_ORIGINATOR_AE_TITLE, Element.ERROR_COMMENT}
+
+
+class CommandSet:
+    """
+    The elements of one command, as a read-only value.
+
+    @param values: element number to encoded value.
+    """
+
+    __slots__ = ("_encoded", "_values")
+
+    def __init__(self, values: Mapping[int, bytes], encoded: bytes | None = None) -> None:
+        self._values = values
+        self._encoded = encoded
+
+    @classmethod
+    def of(cls, elements: Mapping[Element, int | str | None]) -> CommandSet:
+        """Built from native values: numbers and text; None leaves an element out."""
+        return cls({element: _encode_value(element, value) for element, value in elements.items() if value is not None})
+
+    @classmethod
+    def decode(cls, data: bytes) -> CommandSet:
+        """
+        @raise RemoteProtocolError: where this is no command set, or one without a command field.
+        """
+        values: dict[int, bytes] = {}
+        offset = 0
+        size = len(data)
+        unpack_from = _ELEMENT_HEADER.unpack_from
+        while offset < size:
+            start = offset + 8
+            if start > size:
+                raise RemoteProtocolError("a command set ends within an element header")
+            group, element, length = unpack_from(data, offset)
+            offset = start + length
+            if group or offset > size:
+                raise RemoteProtocolError("a command set carries an element of another group, or ends within a value")
+            values[element] = data[start:offset]
+        self = cls(values, data)
+        # These two are asked for by everyone who carries the message on.
+        if self.number(Element.COMMAND_FIELD) is None or self.number(Element.COMMAND_DATA_SET_TYPE) is None:
+            raise RemoteProtocolError("a command set lacks its command field or its data set type")
+        return self
+
+    def encode(self) -> bytes:
+        """The bytes, as received where nothing was replaced."""
+        if self._encoded is None:
+            body = b"".join(
+                _ELEMENT_HEADER.pack(0, element, len(value)) + value
+                for element, value in sorted(self._values.items())
+                if element != Element.COMMAND_GROUP_LENGTH
+            )
+            length = _UL.pack(len(body))
+            self._encoded = _ELEMENT_HEADER.pack(0, Element.COMMAND_GROUP_LENGTH, len(length)) + length + body
+        return self._encoded
+
+    def replace(self, elements: Mapping[Element, int | str | None]) -> CommandSet:
+        """A copy with these elements set, or left out where the value is None."""
+        values = dict(self._values)
+        for element, value in elements.items():
+            if value is None:
+                values.pop(element, None)
+            else:
+                values[element] = _encode_value(element, value)
+        return CommandSet(values)
+
+    def number(self, element: Element) -> int | None:
+        """
+        The unsigned value of a US element; None where it is absent or empty.
+
+        @raise RemoteProtocolError: where it has another length.
+        """
+        value = self._values.get(element)
+        if not value:
+            return None
+        if len(value) != 2:
+            raise RemoteProtocolError(f"command element (0000,{element:04X}) has {len(value)} bytes instead of 2")
+        return cast(int, _US.unpack(value)[0])
+
+    def text(self, element: Element) -> str:
+        """The value of a UI, AE or LO element without its padding, empty where it is absent."""
+        value = self._values.get(element)
+        if not value:
+            return ""
+        text = value.decode("latin-1")
+        return text.strip("\0 ") if element in _UI else text.strip(" ")
+
+    @property
+    def command_field(self) -> int:
+        """(0000,0100); `decode` has seen that it is there."""
+        return self.number(Element.COMMAND_FIELD) or 0
+
+    @property
+    def is_response(self) -> bool:
+        """Whether this answers a request."""
+        return bool(self.command_field & RESPONSE_BIT)
+
+    @property
+    def has_data_set(self) -> bool:
+        """Whether a data set follows (0000,0800)."""
+        return self.number(Element.COMMAND_DATA_SET_TYPE) != NO_DATA_SET
+
+    @property
+    def message_id(self) -> int:
+        """(0000,0110) of a request, 0 where a peer forgot it."""
+        return self.number(Element.MESSAGE_ID) or 0
+
+    @property
+    def responds_to(self) -> int:
+        """(0000,0120) of a response or of a C-CANCEL."""
+        return self.number(Element.MESSAGE_ID_BEING_RESPONDED_TO) or 0
+
+    @property
+    def status(self) -> int:
+        """(0000,0900) of a response."""
+        return self.number(Element.STATUS) or 0
+
+    @property
+    def sop_class(self) -> str:
+        """The affected or requested SOP class UID, whichever the message has."""
+        return self.text(Element.AFFECTED_SOP_CLASS_UID) or self.text(Element.REQUESTED_SOP_CLASS_UID)
+
+    @property
+    def name(self) -> str:
+        """What the standard calls this message."""
+        try:
+            return CommandField(self.command_field).name.replace("_", "-")
+        except ValueError:
+            return f"command {self.command_field:04X}"
+
+    def __repr__(self) -> str:
+        # No instance UID and no AE title: this may end up in a log.
+        return f"<{self.name}>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, CommandSet) and self.encode() == other.encode()
+
+    def __hash__(self) -> int:
+        return hash(self.encode())
+
+
+def _encode_value(element: Element, value: int | str) -> bytes:
+    if isinstance(value, int):
+        return _US.pack(value)
+    encoded = value.encode("latin-1")
+    if len(encoded) & 1:
+        encoded += b"\0" if element in _UI else b" "
+    return encoded
+
+
+def response_to(request: CommandSet, status: int, comment: str = "") -> CommandSet:
+    """
+    A response without a data set, with the fields that the request's service requires (PS3.7 9.3 and 10.3).
+
+    @param comment: at most 64 characters for (0000,0902), nothing that identifies anybody.
+    """
+    requested = request.text(Element.REQUESTED_SOP_INSTANCE_UID)
+    return CommandSet.of(
+        {
+            Element.AFFECTED_SOP_CLASS_UID: request.sop_class or None,
+            Element.COMMAND_FIELD: request.command_field | RESPONSE_BIT,
+            Element.MESSAGE_ID_BEING_RESPONDED_TO: request.message_id,
+            Element.COMMAND_DATA_SET_TYPE: NO_DATA_SET,
+            Element.STATUS: status,
+            Element.ERROR_COMMENT: comment[:64] or None,
+            Element.AFFECTED_SOP_INSTANCE_UID: request.text(Element.AFFECTED_SOP_INSTANCE_UID) or requested or None,
+            Element.EVENT_TYPE_ID: request.number(Element.EVENT_TYPE_ID),
+            Element.ACTION_TYPE_ID: request.number(Element.ACTION_TYPE_ID),
+        }
+    )

@@ -1,0 +1,67 @@
+"""Message parts to P-DATA-TF PDUs (PS3.8 9.3.5 and Annex E)."""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import Final
+
+from dimseproxy.dimse.parts import Command, DataSetFragment, Part
+from dimseproxy.ul.framer import COMMAND, LAST
+from dimseproxy.ul.pdu import PduType
+
+_PREFIX = Struct(">BxIIBB")
+#: The PDV's length field and its own two bytes, which a maximum length includes.
+PDV_OVERHEAD: Final = 6
+#: How long our PDUs get where the peer takes any length.
+LONGEST_OWN_PDU: Final = 128 * 1024
+
+
+def fragment(part: Part, maximum_length: int, out: list[bytes | memoryview]) -> None:
+    """
+    Append the PDUs of a part to `out`.
+
+    @param maximum_length: what the receiving peer announced; 0 is unlimited (PS3.8 D.1).
+    """
+    if isinstance(part, DataSetFragment):
+        if part.framed is not None and (part.longest <= maximum_length or not maximum_length):
+            out.append(part.framed)
+            return
+        views = [view for view in part.views if view] or [memoryview(b"")]
+        final = len(views) - 1
+        for index, view in enumerate(views):
+            _frame(part.context_id, 0, view, part.is_last and index == final, maximum_length, out)
+    else:
+        _frame(part.context_id, COMMAND, memoryview(part.command_set.encode()), True, maximum_length, out)
+
+
+def _frame(
+    context_id: int,
+    control: int,
+    data: memoryview,
+    is_last: bool,
+    maximum_length: int,
+    out: list[bytes | memoryview],
+) -> None:
+    # Fragments have an even number of bytes, all but possibly the last (PS3.8 Annex E).
+    room = ((maximum_length or LONGEST_OWN_PDU) - PDV_OVERHEAD) & ~1
+    size = len(data)
+    offset = 0
+    while True:
+        end = min(offset + room, size)
+        if is_last and end == size:
+            control |= LAST
+        length = end - offset
+        out.append(_PREFIX.pack(PduType.P_DATA_TF, length + PDV_OVERHEAD, length + 2, context_id, control))
+        if length:
+            out.append(data[offset:end])
+        offset = end
+        if offset >= size:
+            return
+
+
+def encode_parts(parts: list[Part], maximum_length: int) -> list[bytes | memoryview]:
+    """The PDUs of some parts, in order."""
+    out: list[bytes | memoryview] = []
+    for part in parts:
+        fragment(part, maximum_length, out)
+    return out

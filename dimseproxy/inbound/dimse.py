@@ -1,0 +1,85 @@
+"""An inbound that is a DICOM listener."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IAddress
+from twisted.internet.protocol import Factory
+from twisted.logger import Logger
+
+from dimseproxy.association.deadlines import IDeadlines
+from dimseproxy.association.interfaces import ICallers
+from dimseproxy.association.protocol import IncomingAssociation, Limits
+from dimseproxy.errors import LOCAL_LIMIT_EXCEEDED
+
+log = Logger()
+
+
+class DimseInbound(Factory):
+    """
+    Builds an association for each connection, and counts them.
+
+    A connection costs nobody a place until its A-ASSOCIATE-RQ is there; then one over the limit is rejected at once, and
+    knows why (PS3.8 Table 9-21: local limit exceeded).
+
+    @param name: the inbound's name in the configuration.
+    @param callers: who answers the requests.
+    @param max_associations: how many there may be.
+    """
+
+    noisy = False
+
+    def __init__(
+        self, name: str, callers: ICallers, deadlines: IDeadlines, limits: Limits, max_associations: int
+    ) -> None:
+        self.name = name
+        self._callers = callers
+        self._deadlines = deadlines
+        self._limits = limits
+        self._max_associations = max_associations
+        self._associations: set[IncomingAssociation] = set()
+        self._is_draining = False
+        self._when_empty: Deferred[None] | None = None
+
+    def buildProtocol(self, addr: IAddress | None) -> IncomingAssociation:
+        return IncomingAssociation(self._deadlines, self._limits, self.name, self._requested)
+
+    def drain(self) -> Deferred[None]:
+        """
+        Take no new associations.
+
+        @return: fires when the last one is gone.
+        """
+        self._is_draining = True
+        self._when_empty = Deferred()
+        self._check_empty()
+        return self._when_empty
+
+    def abort_all(self) -> None:
+        """End all associations, whatever they do."""
+        for association in tuple(self._associations):
+            association.abort()
+
+    @property
+    def count(self) -> int:
+        """How many associations there are."""
+        return len(self._associations)
+
+    def _requested(self, association: IncomingAssociation) -> None:
+        if self._is_draining:
+            association.reject(LOCAL_LIMIT_EXCEEDED, "the proxy is shutting down")
+            return
+        if len(self._associations) >= self._max_associations:
+            association.reject(LOCAL_LIMIT_EXCEEDED, f"{self._max_associations} associations are open")
+            return
+        self._associations.add(association)
+        association.when_gone = lambda: self._gone(association)
+        self._callers.incoming(association)
+
+    def _gone(self, association: IncomingAssociation) -> None:
+        self._associations.discard(association)
+        self._check_empty()
+
+    def _check_empty(self) -> None:
+        if not self._associations and self._when_empty is not None and not self._when_empty.called:
+            self._when_empty.callback(None)

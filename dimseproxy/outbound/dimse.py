@@ -1,0 +1,65 @@
+"""An outbound that is a DICOM peer: a PACS, a worklist server, a printer."""
+
+from __future__ import annotations
+
+from attrs import evolve, frozen
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import ConnectError, ConnectingCancelledError
+from twisted.internet.error import TimeoutError as ConnectTimeout
+from twisted.internet.interfaces import IAddress, IStreamClientEndpoint
+from twisted.internet.protocol import Factory
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from dimseproxy.association.deadlines import IDeadlines
+from dimseproxy.association.interfaces import IAssociation, IOutbound
+from dimseproxy.association.protocol import Limits, RequestedAssociation
+from dimseproxy.errors import AssociationFailed, OutboundUnreachable
+from dimseproxy.ul.pdu import AssociateRequest
+
+
+class _RequestFactory(Factory):
+    """Builds the one protocol of one connection attempt."""
+
+    noisy = False
+
+    def __init__(self, association: RequestedAssociation) -> None:
+        self._association = association
+
+    def buildProtocol(self, addr: IAddress | None) -> RequestedAssociation:
+        return self._association
+
+
+@implementer(IOutbound)
+@frozen
+class DimseOutbound:
+    """
+    @ivar endpoint: where the peer listens, with TLS or without.
+    @ivar deadlines: who looks after the associations' deadlines.
+    @ivar limits: what an association may cost; its `max_pdu_length` is what the peer is asked for at most.
+    @ivar connect_seconds: by when transport connection and TLS handshake must be there.
+    """
+
+    endpoint: IStreamClientEndpoint
+    deadlines: IDeadlines
+    limits: Limits
+    connect_seconds: float
+
+    def associate(self, request: AssociateRequest) -> Deferred[IAssociation]:
+        own = self.limits.max_pdu_length
+        asked = request.user_information.maximum_length
+        information = evolve(request.user_information, maximum_length=min(own, asked) if asked else own)
+        association = RequestedAssociation(self.deadlines, self.limits, evolve(request, user_information=information))
+        connecting = self.endpoint.connect(_RequestFactory(association))
+        connecting.addTimeout(self.connect_seconds, self.deadlines.clock)
+        connecting.addErrback(_unreachable)
+        connecting.addCallback(lambda _: association.answered)
+        return connecting
+
+
+def _unreachable(failure: Failure) -> Failure:
+    """What a client endpoint fails with, as what it means."""
+    failure.trap(ConnectError, CancelledError, ConnectingCancelledError, ConnectTimeout, AssociationFailed, Exception)
+    if failure.check(AssociationFailed):
+        return failure
+    return Failure(OutboundUnreachable(f"the outbound cannot be reached: {failure.getErrorMessage()}"))

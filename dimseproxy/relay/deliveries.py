@@ -1,0 +1,330 @@
+"""
+Deliveries: associations from an outbound to the proxy's own AE title (PS3.4 C.4.2, J.3).
+
+They bring the C-STORE sub-operations of C-MOVEs that the proxy asked for, and the N-EVENT-REPORTs of storage
+commitments.  Each message goes to the application whose request it answers and to nobody else: by Move Originator, then
+by the title that was leased to the request, then by study; a report goes by its transaction UID.
+
+The destinations are asked first, as on every association: the delivery is answered with what they accept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from twisted.internet.defer import Deferred, inlineCallbacks
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from dimseproxy.association.interfaces import IAssociationUser, IIncomingAssociation
+from dimseproxy.dataset.head import STUDY_INSTANCE_UID, TRANSACTION_UID, Head
+from dimseproxy.dimse.command_set import CommandField, CommandSet, Element, response_to
+from dimseproxy.dimse.parts import Command, DataSetFragment, Part
+from dimseproxy.dimse.sop_classes import STORAGE_COMMITMENT_PUSH, VERIFICATION
+from dimseproxy.dimse.status import Status
+from dimseproxy.errors import NO_REASON_GIVEN, TEMPORARY_CONGESTION, AssociationAborted, AssociationFailed
+from dimseproxy.relay.destinations import Destination, DestinationLeg, restricted
+from dimseproxy.relay.retrieves import Commitments, Retrieve, Retrieves
+from dimseproxy.ul.negotiation import inward_accept, refuse
+from dimseproxy.ul.pdu import AnsweredContext, AssociateAccept, ContextResult
+from dimseproxy.ul.user_information import UserInformation
+
+log = Logger()
+
+
+class _Message:
+    """
+    One request that the outbound sent.
+
+    @ivar leg: where it goes; None while that is not known, or if it is refused.
+    @ivar refusal: the status it will be answered with by us.
+    """
+
+    def __init__(self, command: Command) -> None:
+        self.command = command
+        self.leg: DestinationLeg | None = None
+        self.retrieve: Retrieve | None = None
+        self.refusal: int | None = None
+        self.head: Head | None = None
+        self.held: list[DataSetFragment] = []
+        self.transaction = ""
+
+
+@implementer(IAssociationUser)
+class Delivery:
+    """
+    @param association: from the outbound.
+    @param outbound: the outbound's name.
+    """
+
+    def __init__(
+        self,
+        association: IIncomingAssociation,
+        outbound: str,
+        retrieves: Retrieves,
+        commitments: Commitments,
+    ) -> None:
+        self._association = association
+        self._outbound = outbound
+        self._title = association.request.called_ae_title
+        self._retrieves = retrieves
+        self._commitments = commitments
+        self._legs: dict[object, DestinationLeg] = {}
+        self._dead: set[DestinationLeg] = set()
+        self._slow: set[DestinationLeg] = set()
+        self._current: _Message | None = None
+        self._asked: dict[int, _Message] = {}
+        self._is_over = False
+        self._delivered = 0
+        self._refused = 0
+
+    # Negotiation
+
+    def begin(self) -> Deferred[None]:
+        """Ask the destinations, then answer the outbound."""
+        self._association.use(self)
+        return self._negotiate()
+
+    @inlineCallbacks
+    def _negotiate(self):  # type: ignore[no-untyped-def]
+        request = self._association.request
+        for destination in self._destinations():
+            try:
+                leg = yield destination.open(request)
+            except AssociationFailed as error:
+                log.info(
+                    "association {number}: the destination cannot take a delivery: {error}",
+                    number=self._association.number,
+                    error=str(error),
+                )
+                continue
+            if self._is_over:
+                leg.finish()
+                return
+            self._legs[destination.key] = leg
+            request = restricted(request, leg)
+            if not request.contexts:
+                break
+        if not self._legs and not any(
+            each.abstract_syntax == VERIFICATION for each in self._association.request.contexts
+        ):
+            pending = bool(self._destinations())
+            self._is_over = True
+            self._association.reject(
+                TEMPORARY_CONGESTION if pending else NO_REASON_GIVEN,
+                "no destination takes the delivery" if pending else "nobody asked for this delivery",
+            )
+            return
+        self._association.accept(self._answer(), 0)
+        for leg in tuple(self._legs.values()):
+            leg.use(self)
+
+    def _destinations(self) -> list[Destination]:
+        """Who may be meant, each once, in the order in which they asked."""
+        request = self._association.request
+        found: dict[object, Destination] = {}
+        for retrieve in self._retrieves.candidates(self._outbound, self._title):
+            found.setdefault(retrieve.destination.key, retrieve.destination)
+        if any(context.abstract_syntax == STORAGE_COMMITMENT_PUSH for context in request.contexts):
+            for destination in self._commitments.destinations(self._outbound):
+                found.setdefault(destination.key, destination)
+        return list(found.values())
+
+    def _answer(self) -> AssociateAccept:
+        """Each context as the first destination accepted it that did; verification is answered here."""
+        request = self._association.request
+        answers = []
+        for context in request.contexts:
+            syntaxes = [
+                leg.accepted[context.context_id] for leg in self._legs.values() if context.context_id in leg.accepted
+            ]
+            if not syntaxes and context.abstract_syntax == VERIFICATION:
+                syntaxes = list(context.transfer_syntaxes)
+            if syntaxes:
+                answers.append(AnsweredContext(context.context_id, ContextResult.ACCEPTANCE, syntaxes[0]))
+            else:
+                answers.append(refuse(context))
+        roles = {role.abstract_syntax: role for leg in self._legs.values() for role in leg.roles}
+        accept = AssociateAccept("", "", tuple(answers), UserInformation(roles=tuple(roles.values())))
+        return inward_accept(request, accept)
+
+    # From the outbound
+
+    def received(self, parts: Sequence[Part]) -> None:
+        for part in parts:
+            if isinstance(part, Command):
+                self._begin_message(part)
+            elif self._current is not None:
+                self._continue_message(self._current, part)
+
+    def _begin_message(self, command: Command) -> None:
+        command_set = command.command_set
+        if command_set.is_response or command_set.command_field == CommandField.C_CANCEL_RQ:
+            # Nothing was asked here.
+            return
+        message = _Message(command)
+        self._current = message if command_set.has_data_set else None
+        if command_set.command_field == CommandField.C_STORE_RQ:
+            originator = command_set.number(Element.MOVE_ORIGINATOR_MESSAGE_ID)
+            retrieve = self._retrieves.find(self._outbound, self._title, originator)
+            if retrieve is not None:
+                self._direct_to_retrieve(message, retrieve)
+            else:
+                self._look_into(message)
+        elif command_set.command_field == CommandField.N_EVENT_REPORT_RQ:
+            self._look_into(message)
+        elif command_set.command_field == CommandField.C_ECHO_RQ:
+            message.refusal = Status.SUCCESS
+        else:
+            message.refusal = Status.UNRECOGNIZED_OPERATION
+        if not command_set.has_data_set and message.leg is None:
+            self._refuse(message)
+
+    def _continue_message(self, message: _Message, fragment: DataSetFragment) -> None:
+        if fragment.is_last:
+            self._current = None
+        if message.leg is not None:
+            if message.leg not in self._dead:
+                message.leg.send([fragment])
+            return
+        if message.head is not None:
+            message.held.append(fragment)
+            message.head.feed(fragment.views, fragment.is_last)
+            if not message.head.is_complete:
+                return
+            self._direct_by_head(message, message.head)
+            held, message.held, message.head = message.held, [], None
+            if message.leg is not None:
+                message.leg.send(held)
+                return
+        if fragment.is_last:
+            self._refuse(message)
+
+    def _look_into(self, message: _Message) -> None:
+        """Hold the message until its data set says whose it is."""
+        context = self._association.established.contexts[message.command.context_id]
+        is_store = message.command.command_set.command_field == CommandField.C_STORE_RQ
+        message.head = Head(context.transfer_syntax, [STUDY_INSTANCE_UID if is_store else TRANSACTION_UID])
+
+    def _direct_by_head(self, message: _Message, head: Head) -> None:
+        if message.command.command_set.command_field == CommandField.C_STORE_RQ:
+            retrieve = self._retrieves.find_by_study(self._outbound, self._title, head.first(STUDY_INSTANCE_UID))
+            if retrieve is not None:
+                self._direct_to_retrieve(message, retrieve)
+            return
+        message.transaction = head.first(TRANSACTION_UID)
+        commitment = self._commitments.find(self._outbound, message.transaction)
+        if commitment is not None:
+            self._direct(message, commitment.destination, message.command.command_set)
+
+    def _direct_to_retrieve(self, message: _Message, retrieve: Retrieve) -> None:
+        message.retrieve = retrieve
+        # The destination is told who asked for the move, not who carried it out (PS3.7 9.1.1.1).
+        command_set = message.command.command_set.replace(
+            {
+                Element.MOVE_ORIGINATOR_AE_TITLE: retrieve.originator,
+                Element.MOVE_ORIGINATOR_MESSAGE_ID: retrieve.originator_message_id,
+            }
+        )
+        self._direct(message, retrieve.destination, command_set)
+
+    def _direct(self, message: _Message, destination: Destination, command_set: CommandSet) -> None:
+        leg = self._legs.get(destination.key)
+        context_id = message.command.context_id
+        if leg is None or leg in self._dead:
+            message.refusal = Status.PROCESSING_FAILURE
+        elif leg.accepted.get(context_id) != self._association.established.contexts[context_id].transfer_syntax:
+            message.refusal = Status.SOP_CLASS_NOT_SUPPORTED
+        else:
+            message.leg = leg
+            self._asked[message.command.command_set.message_id] = message
+            leg.send([Command(context_id, command_set)])
+
+    def _refuse(self, message: _Message) -> None:
+        """Answer it ourselves; what nobody asked for is not authorized."""
+        status = Status.NOT_AUTHORIZED if message.refusal is None else message.refusal
+        if status != Status.SUCCESS:
+            self._refused += 1
+        if message.retrieve is not None:
+            message.retrieve.account(status)
+        if not self._is_over:
+            command = message.command
+            self._association.send([Command(command.context_id, response_to(command.command_set, status))])
+
+    # From the destinations
+
+    def leg_received(self, leg: DestinationLeg, parts: Sequence[Part]) -> None:
+        for part in parts:
+            if isinstance(part, Command) and part.command_set.is_response:
+                message = self._asked.pop(part.command_set.responds_to, None)
+                if message is not None:
+                    self._account(message, part.command_set.status)
+        if not self._is_over:
+            self._association.send(parts)
+
+    def leg_ended(self, leg: DestinationLeg) -> None:
+        if leg in self._dead:
+            return
+        self._dead.add(leg)
+        self.leg_resumes(leg)
+        for message_id, message in tuple(self._asked.items()):
+            if message.leg is leg:
+                del self._asked[message_id]
+                message.refusal = Status.PROCESSING_FAILURE
+                if message is self._current:
+                    # The rest of its data set is still to come.
+                    message.leg = None
+                else:
+                    self._refuse(message)
+
+    def leg_pauses(self, leg: DestinationLeg) -> None:
+        self._slow.add(leg)
+        self._association.pause()
+
+    def leg_resumes(self, leg: DestinationLeg) -> None:
+        self._slow.discard(leg)
+        if not self._slow:
+            self._association.resume()
+
+    def _account(self, message: _Message, status: int) -> None:
+        self._delivered += 1
+        if message.retrieve is not None:
+            message.retrieve.account(status)
+        elif message.transaction:
+            self._commitments.close(message.transaction)
+
+    # The end
+
+    def pause_sending(self) -> None:
+        for leg in self._legs.values():
+            leg.pause()
+
+    def resume_sending(self) -> None:
+        for leg in self._legs.values():
+            leg.resume()
+
+    def release_requested(self) -> None:
+        self._over("released")
+        for leg in self._legs.values():
+            if leg not in self._dead:
+                leg.finish()
+        self._association.respond_release()
+
+    def released(self) -> None:
+        """Never asked for."""
+
+    def ended(self, reason: AssociationAborted) -> None:
+        self._over(str(reason))
+        for leg in self._legs.values():
+            if leg not in self._dead:
+                leg.cut()
+
+    def _over(self, text: str) -> None:
+        self._is_over = True
+        log.info(
+            "association {number}: delivery {text}; {delivered} delivered, {refused} refused",
+            number=self._association.number,
+            text=text,
+            delivered=self._delivered,
+            refused=self._refused,
+        )

@@ -1,0 +1,419 @@
+"""
+C-MOVE towards an outbound that only has C-GET (`retrieve: get`).
+
+The application is asked first which objects it takes, on an association of its own; then the outbound is asked for
+C-GET and exactly those contexts, on another one.  Both use the same context ids, so the sub-operations cross as they
+are.  The caller's own association only carries the C-MOVE and its responses.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from typing import Final
+
+from attrs import frozen
+from twisted.internet.defer import Deferred, inlineCallbacks
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from dimseproxy.association.interfaces import IAssociation, IAssociationUser, IOutbound
+from dimseproxy.dimse.command_set import NO_DATA_SET, CommandField, CommandSet, Element
+from dimseproxy.dimse.parts import Command, DataSetFragment, Part
+from dimseproxy.dimse.sop_classes import GET_OF_MOVE
+from dimseproxy.dimse.status import Status, is_done, is_pending
+from dimseproxy.errors import AbortSource, AssociationAborted, AssociationFailed
+from dimseproxy.relay.destinations import ApplicationDestination, ApplicationLeg
+from dimseproxy.relay.filters import Answer, Refusing
+from dimseproxy.ul.negotiation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from dimseproxy.ul.pdu import AssociateRequest, ProposedContext
+from dimseproxy.ul.user_information import RoleSelection, UserInformation
+
+log = Logger()
+
+#: An association has 128 context ids; one is for C-GET itself.
+_MAX_STORAGE_CONTEXTS: Final = 127
+#: An identifier with a list of some thousand UIDs.
+MAX_IDENTIFIER_LENGTH: Final = 1024 * 1024
+
+#: In the order of preference of a PACS that may choose: what it has stored should cross as it is.
+_TRANSFER_SYNTAXES: Final = tuple(
+    f"1.2.840.10008.1.2{suffix}"
+    for suffix in (
+        ".1",
+        "",
+        ".4.50",
+        ".4.51",
+        ".4.57",
+        ".4.70",
+        ".4.80",
+        ".4.81",
+        ".4.90",
+        ".4.91",
+        ".5",
+        ".2",
+        ".1.99",
+        ".4.100",
+        ".4.102",
+        ".4.103",
+        ".4.201",
+        ".4.202",
+        ".4.203",
+    )
+)
+
+
+@cache
+def storage_sop_classes() -> tuple[str, ...]:
+    """The storage SOP classes that are offered to an application: those of the standard, commonest first."""
+    # pydicom's table of UIDs takes a while to load, and few configurations need it.
+    import pydicom.uid
+
+    known = {str(uid) for uid in vars(pydicom.uid).values() if isinstance(uid, pydicom.uid.UID) and _is_image(uid)}
+    common = [f"1.2.840.10008.5.1.4.1.1.{suffix}" for suffix in _COMMON]
+    return tuple([*common, *sorted(known - set(common))][:_MAX_STORAGE_CONTEXTS])
+
+
+_COMMON: Final = (
+    "2",
+    "4",
+    "1",
+    "1.1",
+    "1.2",
+    "7",
+    "6.1",
+    "3.1",
+    "12.1",
+    "12.2",
+    "20",
+    "128",
+    "88.22",
+    "88.33",
+    "104.1",
+)
+
+
+def _is_image(uid: object) -> bool:
+    return getattr(uid, "name", "").endswith("Storage") and not getattr(uid, "is_retired", True)
+
+
+@frozen
+class Originator:
+    """Who asked for the move, and on what it is answered."""
+
+    association: IAssociation
+    ae_title: str
+    answer: Answer
+
+
+class MovesByGet(Refusing):
+    """
+    C-MOVE, carried out by a C-GET.
+
+    @param find_application: the destination of an AE title.
+    @param outbound: where the C-GET goes, under these AE titles.
+    """
+
+    def __init__(
+        self,
+        originator: Originator,
+        find_application: Callable[[str], ApplicationDestination | None],
+        outbound: IOutbound,
+        called_ae_title: str,
+        calling_ae_title: str,
+    ) -> None:
+        super().__init__(originator.answer)
+        self._originator = originator
+        self._find_application = find_application
+        self._outbound = outbound
+        self._called_ae_title = called_ae_title
+        self._calling_ae_title = calling_ae_title
+        self._running: dict[int, _Get] = {}
+        self._collecting: _Get | None = None
+
+    def outward(self, part: Part) -> Sequence[Part]:
+        if isinstance(part, DataSetFragment):
+            return self.swallow(part) if self.is_refusing else self._collect(part)
+        command_set = part.command_set
+        if command_set.command_field == CommandField.C_CANCEL_RQ:
+            running = self._running.get(command_set.responds_to)
+            if running is None:
+                return (part,)
+            running.cancel()
+            return ()
+        if command_set.command_field != CommandField.C_MOVE_RQ:
+            return (part,)
+        destination = self._find_application(command_set.text(Element.MOVE_DESTINATION))
+        if destination is None:
+            return self.refuse(part, Status.MOVE_DESTINATION_UNKNOWN, "Move destination unknown")
+        context = self._originator.association.established.contexts[part.context_id]
+        get = _Get(part, context.transfer_syntax, self._originator, destination, self._finished)
+        self._running[command_set.message_id] = get
+        self._collecting = get
+        self.wants_outward = True
+        return ()
+
+    def over(self) -> None:
+        for get in tuple(self._running.values()):
+            get.cut()
+
+    def _collect(self, fragment: DataSetFragment) -> Sequence[Part]:
+        get = self._collecting
+        if get is None:
+            return (fragment,)
+        get.identifier += bytes(fragment)
+        if len(get.identifier) > MAX_IDENTIFIER_LENGTH:
+            get.identifier.clear()
+            get.is_too_long = True
+        if fragment.is_last:
+            self._collecting = None
+            self.wants_outward = False
+            get.begin(self._outbound, self._called_ae_title, self._calling_ae_title)
+        return ()
+
+    def _finished(self, get: _Get) -> None:
+        self._running.pop(get.request.command_set.message_id, None)
+
+
+class _Get:
+    """One C-MOVE and the C-GET that carries it out."""
+
+    def __init__(
+        self,
+        request: Command,
+        transfer_syntax: str,
+        originator: Originator,
+        destination: ApplicationDestination,
+        finished: Callable[[_Get], None],
+    ) -> None:
+        self.request = request
+        self.identifier = bytearray()
+        self.is_too_long = False
+        self._transfer_syntax = transfer_syntax
+        self._originator = originator
+        self._destination = destination
+        self._finished = finished
+        self._application: ApplicationLeg | None = None
+        self._outbound: IAssociation | None = None
+        self._get_context = 0
+        self._asked: set[int] = set()
+        self._refused: Command | None = None
+        self._sent: Counter[bool] = Counter()
+        self._is_over = False
+        self._is_cancelled = False
+
+    # Setting up
+
+    def begin(self, outbound: IOutbound, called: str, calling: str) -> Deferred[None]:
+        """Open both associations and send the C-GET."""
+        opening: Deferred[None] = self._open(outbound, called, calling)
+        opening.addErrback(self._failed)
+        return opening
+
+    @inlineCallbacks
+    def _open(self, outbound: IOutbound, called: str, calling: str):  # type: ignore[no-untyped-def]
+        if self.is_too_long:
+            raise AssociationFailed("the identifier is too long")
+        storage = tuple(
+            ProposedContext(2 * index + 3, sop_class, _TRANSFER_SYNTAXES)
+            for index, sop_class in enumerate(storage_sop_classes())
+        )
+        self._application = yield self._destination.open(_request(storage, (), "", ""))
+        if self._is_over:
+            self._application.cut()
+            return
+        self._application.use(self)
+        accepted = tuple(
+            ProposedContext(each.context_id, each.abstract_syntax, (self._application.accepted[each.context_id],))
+            for each in storage
+            if each.context_id in self._application.accepted
+        )
+        self._get_context = 1
+        get = ProposedContext(1, GET_OF_MOVE[self.request.command_set.sop_class], (self._transfer_syntax,))
+        roles = tuple(RoleSelection(each.abstract_syntax, False, True) for each in accepted)
+        self._outbound = yield outbound.associate(_request((get, *accepted), roles, called, calling))
+        if self._is_over:
+            self._outbound.abort(AbortSource.SERVICE_USER, 0)
+            return
+        if self._get_context not in self._outbound.established.contexts:
+            raise AssociationFailed("the outbound does not accept C-GET")
+        self._outbound.use(_OutboundUser(self))
+        command = self.request.command_set.replace(
+            {
+                Element.COMMAND_FIELD: CommandField.C_GET_RQ,
+                Element.AFFECTED_SOP_CLASS_UID: get.abstract_syntax,
+                Element.MOVE_DESTINATION: None,
+            }
+        )
+        identifier = memoryview(bytes(self.identifier))
+        self._outbound.send([Command(1, command), DataSetFragment(1, (identifier,), True)])
+        if self._is_cancelled:
+            self.cancel()
+
+    def _failed(self, failure: object) -> None:
+        error = getattr(failure, "value", failure)
+        log.info(
+            "association {number}: C-MOVE by C-GET failed: {error}",
+            number=self._originator.association.number,
+            error=str(error) if isinstance(error, AssociationFailed) else type(error).__name__,
+        )
+        self._fail()
+
+    # From the outbound
+
+    def outbound_received(self, parts: Sequence[Part]) -> None:
+        """Sub-operations for the application, responses for the caller."""
+        for part in parts:
+            if part.context_id == self._get_context:
+                self._answer_caller(part)
+            elif self._application is not None:
+                self._store(self._application, part)
+
+    def _store(self, application: ApplicationLeg, part: Part) -> None:
+        if isinstance(part, Command):
+            self._asked.add(part.command_set.message_id)
+            part = Command(
+                part.context_id,
+                part.command_set.replace(
+                    {
+                        Element.MOVE_ORIGINATOR_AE_TITLE: self._originator.ae_title,
+                        Element.MOVE_ORIGINATOR_MESSAGE_ID: self.request.command_set.message_id,
+                    }
+                ),
+            )
+        application.send([part])
+
+    def _answer_caller(self, part: Part) -> None:
+        context_id = self.request.context_id
+        if isinstance(part, DataSetFragment):
+            self._originator.answer([part.in_context(context_id)])
+            if part.is_last and self._is_over:
+                self._close()
+            return
+        response = part.command_set.replace(
+            {
+                Element.COMMAND_FIELD: CommandField.C_MOVE_RSP,
+                Element.AFFECTED_SOP_CLASS_UID: self.request.command_set.sop_class,
+            }
+        )
+        self._originator.answer([Command(context_id, response)])
+        if not is_pending(response.status):
+            self._is_over = True
+            if not response.has_data_set:
+                self._close()
+
+    def _close(self) -> None:
+        self._is_over = True
+        self._finished(self)
+        if self._outbound is not None:
+            self._outbound.release()
+        if self._application is not None:
+            self._application.finish()
+
+    # From the application
+
+    def leg_received(self, leg: object, parts: Sequence[Part]) -> None:
+        for part in parts:
+            if isinstance(part, Command) and part.command_set.is_response:
+                self._asked.discard(part.command_set.responds_to)
+                self._sent[is_done(part.command_set.status)] += 1
+        if self._outbound is not None and not self._is_over:
+            self._outbound.send(parts)
+
+    def leg_ended(self, leg: object) -> None:
+        if not self._is_over:
+            self._fail()
+
+    def leg_pauses(self, leg: object) -> None:
+        if self._outbound is not None:
+            self._outbound.pause()
+
+    def leg_resumes(self, leg: object) -> None:
+        if self._outbound is not None:
+            self._outbound.resume()
+
+    # The end
+
+    def cancel(self) -> None:
+        """C-CANCEL (PS3.7 9.3.3.3)."""
+        self._is_cancelled = True
+        if self._outbound is not None and not self._is_over:
+            cancel = CommandSet.of(
+                {
+                    Element.COMMAND_FIELD: CommandField.C_CANCEL_RQ,
+                    Element.MESSAGE_ID_BEING_RESPONDED_TO: self.request.command_set.message_id,
+                    Element.COMMAND_DATA_SET_TYPE: NO_DATA_SET,
+                }
+            )
+            self._outbound.send([Command(self._get_context, cancel)])
+
+    def outbound_ended(self) -> None:
+        """The outbound aborted, or released too early."""
+        if not self._is_over:
+            self._fail()
+
+    def cut(self) -> None:
+        """Nobody waits for it any longer."""
+        self._is_over = True
+        self._finished(self)
+        if self._outbound is not None:
+            self._outbound.abort(AbortSource.SERVICE_USER, 0)
+        if self._application is not None:
+            self._application.cut()
+
+    def _fail(self) -> None:
+        if self._is_over:
+            return
+        request = self.request.command_set
+        failure = CommandSet.of(
+            {
+                Element.AFFECTED_SOP_CLASS_UID: request.sop_class,
+                Element.COMMAND_FIELD: CommandField.C_MOVE_RSP,
+                Element.MESSAGE_ID_BEING_RESPONDED_TO: request.message_id,
+                Element.COMMAND_DATA_SET_TYPE: NO_DATA_SET,
+                Element.STATUS: Status.UNABLE_TO_PERFORM_SUB_OPERATIONS,
+                Element.COMPLETED_SUB_OPERATIONS: self._sent[True],
+                Element.FAILED_SUB_OPERATIONS: self._sent[False] + len(self._asked),
+                Element.WARNING_SUB_OPERATIONS: 0,
+            }
+        )
+        self.cut()
+        self._originator.answer([Command(self.request.context_id, failure)])
+
+
+@implementer(IAssociationUser)
+class _OutboundUser:
+    """Serves the association that carries the C-GET."""
+
+    def __init__(self, get: _Get) -> None:
+        self._get = get
+
+    def received(self, parts: Sequence[Part]) -> None:
+        self._get.outbound_received(parts)
+
+    def release_requested(self) -> None:
+        self._get.outbound_ended()
+
+    def released(self) -> None:
+        """As asked for."""
+
+    def ended(self, reason: AssociationAborted) -> None:
+        self._get.outbound_ended()
+
+    def pause_sending(self) -> None:
+        """What goes to the outbound is a few bytes for each object that comes from it."""
+
+    def resume_sending(self) -> None:
+        """See `pause_sending`."""
+
+
+def _request(
+    contexts: tuple[ProposedContext, ...], roles: tuple[RoleSelection, ...], called: str, calling: str
+) -> AssociateRequest:
+    information = UserInformation(
+        implementation_class_uid=IMPLEMENTATION_CLASS_UID,
+        implementation_version_name=IMPLEMENTATION_VERSION_NAME,
+        roles=roles,
+    )
+    return AssociateRequest(called, calling, contexts, information)

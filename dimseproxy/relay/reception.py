@@ -1,0 +1,352 @@
+"""
+What becomes of a caller's request.
+
+A delivery is told from a call first; then the caller is identified, a route is found, the outbound is asked for what the
+caller may have, and the caller is answered with what came back.  Nothing is opened for a caller that may not call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from attrs import evolve, frozen
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from dimseproxy.association.deadlines import IDeadlines
+from dimseproxy.association.interfaces import (
+    IAssociation,
+    IAssociationUser,
+    ICallers,
+    IIncomingAssociation,
+    IOutbound,
+)
+from dimseproxy.config.settings import SAME_AS_CALLER, DimseOutbound, Settings
+from dimseproxy.dimse.parts import Part
+from dimseproxy.dimse.sop_classes import (
+    GET_OF_MOVE,
+    MOVE_OF_GET,
+    STORAGE_COMMITMENT_PUSH,
+    service_of,
+)
+from dimseproxy.errors import (
+    NO_REASON_GIVEN,
+    TEMPORARY_CONGESTION,
+    AssociationAborted,
+    AssociationRejected,
+)
+from dimseproxy.relay.access import HostAddresses, identify, is_from, parse_address
+from dimseproxy.relay.deliveries import Delivery
+from dimseproxy.relay.destinations import ApplicationDestination, CallerDestination
+from dimseproxy.relay.filters import Filter, Permissions
+from dimseproxy.relay.get_for_move import MovesByGet, Originator
+from dimseproxy.relay.relay import Relay
+from dimseproxy.relay.retrieves import Commitments, Retrieve, Retrieves
+from dimseproxy.relay.retrieving import CommitmentsThrough, GetsByMove, MovesThrough
+from dimseproxy.relay.routing import find_route
+from dimseproxy.ul.negotiation import inward_accept, outward_request
+from dimseproxy.ul.pdu import AnsweredContext, AssociateRequest, ContextResult, ProposedContext
+from dimseproxy.ul.user_information import RoleSelection
+
+log = Logger()
+
+_UNCOMPRESSED: Final = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2")
+
+
+@frozen
+class Ways:
+    """
+    How the others are reached.
+
+    @ivar outbounds: by name.
+    @ivar applications: by AE title.
+    @ivar outbound_hosts: the host of each outbound, by name.
+    @ivar addresses_of: what is known of a host's addresses.
+    """
+
+    outbounds: Mapping[str, IOutbound]
+    applications: Mapping[str, IOutbound]
+    outbound_hosts: Mapping[str, str]
+    addresses_of: HostAddresses
+
+
+@implementer(ICallers)
+class Reception:
+    """
+    @param settings: in effect; `reconfigure` replaces them for the associations to come.
+    """
+
+    def __init__(self, settings: Settings, ways: Ways, deadlines: IDeadlines) -> None:
+        self._settings = settings
+        self._ways = ways
+        self._deadlines = deadlines
+        self._retrieves = Retrieves()
+        self._commitments = Commitments()
+        self._relays: set[Relay] = set()
+        self._is_draining = False
+
+    def reconfigure(self, settings: Settings, ways: Ways) -> None:
+        """Routes, applications and what belongs to them change for the associations to come."""
+        self._settings = settings
+        self._ways = ways
+
+    def drain(self) -> None:
+        """End each association as soon as no operation is under way on it."""
+        self._is_draining = True
+        for relay in tuple(self._relays):
+            relay.drain()
+
+    def incoming(self, association: IIncomingAssociation) -> None:
+        try:
+            outbound = self._delivering_outbound(association)
+            if outbound is not None:
+                Delivery(association, outbound, self._retrieves, self._commitments).begin()
+            else:
+                self._call(association)
+        except AssociationRejected as error:
+            association.reject(error.rejection, str(error))
+
+    def _delivering_outbound(self, association: IIncomingAssociation) -> str | None:
+        """The outbound that this is a delivery of, if it is one."""
+        request = association.request
+        address = parse_address(association.peer.host)
+        for name, outbound in self._settings.outbound.items():
+            if (
+                request.calling_ae_title == outbound.ae_title
+                and request.called_ae_title in self._titles(outbound)
+                and is_from(address, self._ways.outbound_hosts[name], outbound.from_, self._ways.addresses_of)
+            ):
+                return name
+        return None
+
+    def _titles(self, outbound: DimseOutbound) -> tuple[str, ...]:
+        """The titles under which the outbound knows the proxy."""
+        return (self._settings.ae_title, *outbound.move_titles)
+
+    def _call(self, association: IIncomingAssociation) -> None:
+        request = association.request
+        settings = self._settings
+        application = identify(
+            request,
+            association.peer,
+            settings.applications,
+            settings.unknown_applications,
+            self._ways.addresses_of,
+        )
+        address = parse_address(association.peer.host)
+        route = find_route(settings.routes, association.inbound, request, address)
+        may = None if application is None else application.may
+        _Call(self, association, route.outbound, may).begin()
+
+    # What a call needs
+
+    @property
+    def settings(self) -> Settings:
+        """Those in effect."""
+        return self._settings
+
+    def destination(self, title: str) -> ApplicationDestination | None:
+        """The application of this AE title, as a destination."""
+        outbound = self._ways.applications.get(title)
+        return None if outbound is None else ApplicationDestination(title, self._settings.ae_title, outbound)
+
+    def outbound(self, name: str) -> IOutbound:
+        """How an outbound is reached."""
+        return self._ways.outbounds[name]
+
+    def join(
+        self,
+        association: IIncomingAssociation,
+        outbound: IAssociation,
+        filters_for: Callable[[Relay], list[Filter]],
+    ) -> None:
+        """Relay between these two."""
+        relay = Relay(
+            association, outbound, self._deadlines, self._settings.timeouts, lambda: self._relays.discard(relay)
+        )
+        self._relays.add(relay)
+        relay.join(filters_for(relay))
+        if self._is_draining:
+            relay.drain()
+
+    def open_retrieve(self, name: str, titles: tuple[str, ...], originator: str) -> Callable[..., Retrieve]:
+        """What a filter opens its retrieves with."""
+        return lambda message_id, destination: self._retrieves.open(name, titles, originator, message_id, destination)
+
+    @property
+    def retrieves(self) -> Retrieves:
+        """Those under way."""
+        return self._retrieves
+
+    @property
+    def commitments(self) -> Commitments:
+        """Those asked for."""
+        return self._commitments
+
+
+@implementer(IAssociationUser)
+class _Call:
+    """
+    One caller that is let in, until its relay takes over.
+
+    @param name: the outbound's.
+    @param may: the services it may ask for; None for all.
+    """
+
+    def __init__(
+        self, reception: Reception, association: IIncomingAssociation, name: str, may: frozenset[str] | None
+    ) -> None:
+        self._reception = reception
+        self._association = association
+        self._name = name
+        self._may = may
+        settings = reception.settings
+        self._outbound = settings.outbound[name]
+        calling = self._outbound.calling_ae_title or settings.ae_title
+        self._calling_ae_title = association.request.calling_ae_title if calling == SAME_AS_CALLER else calling
+        self._own_answers: list[AnsweredContext] = []
+        self._own_roles: list[RoleSelection] = []
+        self._asking: Deferred[IAssociation] | None = None
+
+    def begin(self) -> None:
+        """Ask the outbound."""
+        request = self._association.request
+        contexts = self._outward_contexts(request)
+        if not contexts:
+            raise AssociationRejected(NO_REASON_GIVEN, "the application may not ask for any of these services")
+        inbound = self._reception.settings.inbound.get(self._association.inbound)
+        outward = outward_request(
+            request,
+            called_ae_title=self._outbound.ae_title,
+            calling_ae_title=self._calling_ae_title,
+            contexts=contexts,
+            with_user_identity=inbound is None or inbound.user_identity,
+        )
+        self._association.use(self)
+        self._asking = self._reception.outbound(self._name).associate(outward)
+        self._asking.addCallbacks(self._answered, self._refused)
+        self._asking.addErrback(self._broken)
+
+    def _outward_contexts(self, request: AssociateRequest) -> list[ProposedContext]:
+        """What the outbound is asked for: what the caller may have, in the words that the outbound knows."""
+        contexts = []
+        takes_objects = {role.abstract_syntax for role in request.user_information.roles if role.scp}
+        translates_get = self._outbound.retrieve == "move" and any(
+            context.abstract_syntax in MOVE_OF_GET for context in request.contexts
+        )
+        for context in request.contexts:
+            syntax = context.abstract_syntax
+            if self._may is not None and service_of(syntax) not in self._may | {"other"}:
+                # The objects of a permitted C-GET come in contexts of their own.
+                if not (syntax in takes_objects and "get" in self._may):
+                    continue
+            if translates_get and syntax in takes_objects and service_of(syntax) == "store":
+                self._own_answers.append(_take(context))
+                self._own_roles.append(RoleSelection(syntax, False, True))
+                continue
+            if self._outbound.retrieve == "get":
+                syntax = GET_OF_MOVE.get(syntax, syntax)
+            elif self._outbound.retrieve == "move":
+                syntax = MOVE_OF_GET.get(syntax, syntax)
+            contexts.append(evolve(context, abstract_syntax=syntax))
+        return contexts
+
+    def _answered(self, outbound: IAssociation) -> None:
+        accept = outbound.established.accept
+        information = evolve(accept.user_information, roles=(*accept.user_information.roles, *self._own_roles))
+        accept = evolve(accept, user_information=information)
+        association = self._association
+        association.accept(inward_accept(association.request, accept, self._own_answers), information.maximum_length)
+        log.info(
+            "association {number} from {calling!r} at {host} to {called!r}: relayed to {outbound} in association {other},"
+            " {accepted} of {proposed} contexts",
+            number=association.number,
+            calling=association.request.calling_ae_title,
+            host=association.peer.host,
+            called=association.request.called_ae_title,
+            outbound=self._name,
+            other=outbound.number,
+            accepted=len(association.established.contexts),
+            proposed=len(association.request.contexts),
+        )
+        self._reception.join(association, outbound, self._filters)
+
+    def _refused(self, failure: Failure) -> None:
+        error = failure.value
+        rejection = error.rejection if isinstance(error, AssociationRejected) else TEMPORARY_CONGESTION
+        self._association.reject(rejection, f"{self._name}: {error}")
+
+    def _broken(self, failure: Failure) -> None:
+        """A mistake of ours must not leave the caller waiting."""
+        log.failure("association {number}: broken", failure, number=self._association.number)
+        self._association.abort(2, 0)
+
+    def _filters(self, relay: Relay) -> list[Filter]:
+        """The filters of this association, from the caller to the outbound."""
+        reception, association, outbound = self._reception, self._association, self._outbound
+        contexts = association.established.contexts
+        services = {service_of(context.abstract_syntax) for context in contexts.values()}
+        syntaxes = {context_id: context.transfer_syntax for context_id, context in contexts.items()}
+        abstract = {context_id: context.abstract_syntax for context_id, context in contexts.items()}
+        answer = relay.answer_caller
+        originator = association.request.calling_ae_title
+        titles = (reception.settings.ae_title, *outbound.move_titles)
+        opens = reception.open_retrieve(self._name, titles, originator)
+        filters: list[Filter] = []
+        if self._may is not None and "other" in services:
+            filters.append(Permissions(self._may, abstract, answer))
+        if "move" in services:
+            if outbound.retrieve == "get":
+                filters.append(
+                    MovesByGet(
+                        Originator(association, originator, answer),
+                        reception.destination,
+                        reception.outbound(self._name),
+                        outbound.ae_title,
+                        self._calling_ae_title,
+                    )
+                )
+            elif outbound.deliver == "through":
+                filters.append(MovesThrough(opens, reception.retrieves, syntaxes, reception.destination, answer))
+        if "get" in services and outbound.retrieve == "move":
+            caller = CallerDestination(association, relay.to_caller)
+            filters.append(GetsByMove(opens, reception.retrieves, syntaxes, caller, answer))
+        destination = reception.destination(originator)
+        if STORAGE_COMMITMENT_PUSH in abstract.values() and destination is not None:
+            filters.append(CommitmentsThrough(syntaxes, self._name, destination, reception.commitments))
+        return filters
+
+    # The caller, while the outbound is asked
+
+    def received(self, parts: list[Part]) -> None:
+        """Nothing is read meanwhile."""
+
+    def release_requested(self) -> None:
+        """Nothing is read meanwhile."""
+
+    def released(self) -> None:
+        """Never asked for."""
+
+    def ended(self, reason: AssociationAborted) -> None:
+        if self._asking is not None:
+            self._asking.cancel()
+
+    def pause_sending(self) -> None:
+        """Nothing is sent meanwhile."""
+
+    def resume_sending(self) -> None:
+        """Nothing is sent meanwhile."""
+
+
+def _take(context: ProposedContext) -> AnsweredContext:
+    """
+    Accept a context in which the caller takes objects, without knowing yet what the outbound has: uncompressed where
+    the caller can, because every archive can send that.
+    """
+    for syntax in (*_UNCOMPRESSED, *context.transfer_syntaxes):
+        if syntax in context.transfer_syntaxes:
+            break
+    return AnsweredContext(context.context_id, ContextResult.ACCEPTANCE, syntax)

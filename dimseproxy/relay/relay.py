@@ -1,0 +1,223 @@
+"""
+One caller's association and the outbound's, joined.
+
+Parts cross both ways in order, through the filters; release and abort cross; a slow peer slows the other one.  Neither
+association outlives the other, so that a half-sent message never leaves one that is used again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from dimseproxy.association.deadlines import IDeadlines, IWatched
+from dimseproxy.association.interfaces import IAssociation, IAssociationUser
+from dimseproxy.dimse.command_set import CommandField
+from dimseproxy.dimse.parts import Command, DataSetFragment, Part
+from dimseproxy.dimse.status import is_pending
+from dimseproxy.errors import AbortSource, AssociationAborted
+from dimseproxy.relay.filters import Filter
+from dimseproxy.relay.turns import Source, Turns
+
+if TYPE_CHECKING:
+    from dimseproxy.config.settings import Timeouts
+
+log = Logger()
+
+
+@implementer(IAssociationUser)
+class _Leg:
+    """One of the two associations: what comes from its peer goes to the other leg."""
+
+    other: _Leg
+
+    def __init__(self, relay: Relay, association: IAssociation) -> None:
+        self.association = association
+        self._relay = relay
+        self._steps: list[tuple[Filter, Callable[[Part], Sequence[Part]]]] = []
+        self._interested: list[Callable[[Part], Sequence[Part]]] = []
+        self._is_outward = False
+        self.turns = Turns(association.send)
+        self.source: Source
+        #: Requests that came from this leg's peer and wait for their last response, by message id.
+        self.awaiting: set[int] = set()
+        self.asked_for_release = False
+
+    def join(self, other: _Leg, filters: Sequence[Filter], *, is_outward: bool) -> None:
+        """Say where parts go, and through which filters; outward is from the caller to the outbound."""
+        self.other = other
+        self._is_outward = is_outward
+        if is_outward:
+            self._steps = [(each, each.outward) for each in filters]
+        else:
+            self._steps = [(each, each.inward) for each in reversed(filters)]
+        self.source = other.turns.source(self.association.pause, self.association.resume)
+
+    def received(self, parts: Sequence[Part]) -> None:
+        relay = self._relay
+        relay.activity += 1
+        if self._steps:
+            parts = self._filtered(parts)
+        for part in parts:
+            if isinstance(part, DataSetFragment):
+                relay.fragments += 1
+            else:
+                self._note(part)
+        if parts:
+            self.source.send(parts)
+
+    def _filtered(self, parts: Sequence[Part]) -> list[Part]:
+        onward: list[Part] = []
+        for part in parts:
+            if isinstance(part, Command):
+                onward.extend(self._through([step for _, step in self._steps], part))
+                wanted = "wants_outward" if self._is_outward else "wants_inward"
+                self._interested = [step for each, step in self._steps if getattr(each, wanted)]
+            elif self._interested:
+                onward.extend(self._through(self._interested, part))
+            else:
+                onward.append(part)
+        return onward
+
+    def _through(self, steps: Sequence[Callable[[Part], Sequence[Part]]], part: Part) -> Sequence[Part]:
+        moved: Sequence[Part] = (part,)
+        for step in steps:
+            moved = [result for each in moved for result in step(each)]
+        return moved
+
+    def _note(self, command: Command) -> None:
+        """Keep account of what is under way."""
+        command_set = command.command_set
+        if command_set.is_response:
+            if not is_pending(command_set.status):
+                self.other.awaiting.discard(command_set.responds_to)
+        elif command_set.command_field != CommandField.C_CANCEL_RQ:
+            self.awaiting.add(command_set.message_id)
+            self._relay.requests[command_set.name] += 1
+
+    def pause_sending(self) -> None:
+        self.other.association.pause()
+
+    def resume_sending(self) -> None:
+        self.other.association.resume()
+
+    def release_requested(self) -> None:
+        self.asked_for_release = True
+        if self.other.asked_for_release:
+            # Both ends asked at the same time: each is answered where it stands.
+            self.association.respond_release()
+        else:
+            self.other.association.release()
+
+    def released(self) -> None:
+        if self.other.asked_for_release:
+            self.other.association.respond_release()
+        self._relay.over("released")
+
+    def ended(self, reason: AssociationAborted) -> None:
+        self.other.association.abort(reason.source, reason.reason)
+        self._relay.over(str(reason))
+
+
+@implementer(IWatched)
+class Relay:
+    """
+    @param filters: from the caller to the outbound; the other way they are passed in reverse.
+    @param when_over: called once at the end.
+    """
+
+    def __init__(
+        self,
+        caller: IAssociation,
+        outbound: IAssociation,
+        deadlines: IDeadlines,
+        timeouts: Timeouts,
+        when_over: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._caller = _Leg(self, caller)
+        self._outbound = _Leg(self, outbound)
+        self._deadlines = deadlines
+        self._timeouts = timeouts
+        self._when_over = when_over
+        self._filters: Sequence[Filter] = ()
+        self._answers: Source | None = None
+        self._is_over = False
+        self._is_draining = False
+        #: Grows whenever something arrives, from either side.
+        self.activity = 0
+        self.fragments = 0
+        self.requests: Counter[str] = Counter()
+        self._last_look = (0, deadlines.clock.seconds())
+        self._began = deadlines.clock.seconds()
+
+    @property
+    def to_caller(self) -> Turns:
+        """Where others may send to the caller, a message at a time."""
+        return self._caller.turns
+
+    def join(self, filters: Sequence[Filter]) -> None:
+        """Let the parts flow."""
+        self._filters = filters
+        self._caller.join(self._outbound, filters, is_outward=True)
+        self._outbound.join(self._caller, filters, is_outward=False)
+        self._deadlines.watch(self)
+        self._outbound.association.use(self._outbound)
+        self._caller.association.use(self._caller)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no operation is under way."""
+        return not self._caller.awaiting and not self._outbound.awaiting
+
+    def answer_caller(self, parts: Sequence[Part]) -> None:
+        """Send to the caller what does not come from the outbound."""
+        if self._answers is None:
+            self._answers = self.to_caller.source(lambda: None, lambda: None)
+        for part in parts:
+            if isinstance(part, Command) and part.command_set.is_response and not is_pending(part.command_set.status):
+                self._caller.awaiting.discard(part.command_set.responds_to)
+        self._answers.send(parts)
+
+    def drain(self) -> None:
+        """End as soon as no operation is under way."""
+        self._is_draining = True
+        if self.is_idle:
+            self.abort("the proxy is shutting down")
+
+    def abort(self, text: str) -> None:
+        """End both associations now."""
+        for leg in (self._caller, self._outbound):
+            leg.association.abort(AbortSource.SERVICE_PROVIDER, 0)
+        self.over(text)
+
+    def check(self, now: float) -> None:
+        activity, since = self._last_look
+        if self._is_draining and self.is_idle:
+            self.abort("the proxy is shutting down")
+        elif activity != self.activity:
+            self._last_look = (self.activity, now)
+        elif self.is_idle and now - since >= self._timeouts.idle:
+            self.abort(f"idle for {self._timeouts.idle:g} s")
+        elif not self.is_idle and now - since >= self._timeouts.dimse:
+            self.abort(f"no response within {self._timeouts.dimse:g} s")
+
+    def over(self, text: str) -> None:
+        """Both associations are over, or will be in a moment."""
+        if self._is_over:
+            return
+        self._is_over = True
+        self._deadlines.forget(self)
+        for each in self._filters:
+            each.over()
+        log.info(
+            "association {number}: {text}; {requests} in {seconds:.3f} s",
+            number=self._caller.association.number,
+            text=text,
+            requests=", ".join(f"{count} {name}" for name, count in self.requests.items()) or "nothing",
+            seconds=self._deadlines.clock.seconds() - self._began,
+        )
+        self._when_over()

@@ -1,0 +1,241 @@
+"""
+Retrieves whose objects come back through the proxy, and commitments whose report does.
+
+A C-MOVE to a known application is sent on as a C-MOVE to ourselves; the outbound needs to know no other destination.  Where
+the outbound lacks C-GET (`retrieve: move`), a C-GET is sent on the same way, and its objects go to the caller as the
+C-STORE sub-operations that it waits for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from pydicom.tag import BaseTag
+
+from dimseproxy.dataset.head import STUDY_INSTANCE_UID, TRANSACTION_UID, Head
+from dimseproxy.dimse.command_set import CommandField, CommandSet, Element
+from dimseproxy.dimse.parts import Command, DataSetFragment, Part
+from dimseproxy.dimse.sop_classes import GET_OF_MOVE, MOVE_OF_GET, STORAGE_COMMITMENT_PUSH
+from dimseproxy.dimse.status import Status, is_pending
+from dimseproxy.relay.destinations import CallerDestination, Destination, FindApplication
+from dimseproxy.relay.filters import Answer, Filter, Refusing
+from dimseproxy.relay.retrieves import Commitments, Retrieve, Retrieves
+
+#: Opens a retrieve of this association: originator's message id and destination in, the entry out.
+OpenRetrieve = Callable[[int, Destination], Retrieve]
+
+
+class _Peek:
+    """Reads a value or two of a data set that passes by."""
+
+    def __init__(self, transfer_syntax: str, tag: BaseTag, found: Callable[[tuple[str, ...]], None]) -> None:
+        self._head = Head(transfer_syntax, [tag])
+        self._tag = tag
+        self._found = found
+
+    def feed(self, fragment: DataSetFragment) -> bool:
+        """
+        @return: whether more is wanted.
+        """
+        self._head.feed(fragment.views, fragment.is_last)
+        if self._head.is_complete:
+            self._found(self._head.values.get(self._tag, ()))
+        return not self._head.is_complete
+
+
+class MovesThrough(Refusing):
+    """
+    C-MOVE, with ourselves as its destination.
+
+    @param transfer_syntaxes: of the accepted contexts, by id.
+    @param find_application: the destination of an AE title.
+    """
+
+    def __init__(
+        self,
+        open_retrieve: OpenRetrieve,
+        retrieves: Retrieves,
+        transfer_syntaxes: Mapping[int, str],
+        find_application: FindApplication,
+        answer: Answer,
+    ) -> None:
+        super().__init__(answer)
+        self._open_retrieve = open_retrieve
+        self._retrieves = retrieves
+        self._transfer_syntaxes = transfer_syntaxes
+        self._find_application = find_application
+        self._by_own_id: dict[int, Retrieve] = {}
+        self._peek: _Peek | None = None
+
+    def outward(self, part: Part) -> Sequence[Part]:
+        if isinstance(part, DataSetFragment):
+            if self.is_refusing:
+                return self.swallow(part)
+            if self._peek is not None and not self._peek.feed(part):
+                self._peek = None
+                self.wants_outward = False
+            return (part,)
+        command_set = part.command_set
+        if command_set.command_field == CommandField.C_CANCEL_RQ:
+            return (Command(part.context_id, self._outward_cancel(command_set)),)
+        if self._concerns(command_set.command_field):
+            return self._retrieve(part)
+        return (part,)
+
+    def inward(self, part: Part) -> Sequence[Part]:
+        if isinstance(part, DataSetFragment) or part.command_set.command_field != CommandField.C_MOVE_RSP:
+            return (part,)
+        retrieve = self._by_own_id.get(part.command_set.responds_to)
+        if retrieve is None:
+            return (part,)
+        response = retrieve.reconcile(part.command_set).replace(
+            {Element.MESSAGE_ID_BEING_RESPONDED_TO: retrieve.originator_message_id}
+        )
+        if not is_pending(response.status):
+            self._close(retrieve)
+        return (Command(part.context_id, self._inward_response(response)),)
+
+    def over(self) -> None:
+        for retrieve in tuple(self._by_own_id.values()):
+            self._close(retrieve)
+
+    def _concerns(self, command_field: int) -> bool:
+        return command_field == CommandField.C_MOVE_RQ
+
+    def _destination(self, command_set: CommandSet) -> Destination | None:
+        return self._find_application(command_set.text(Element.MOVE_DESTINATION))
+
+    def _outward_request(self, command_set: CommandSet, retrieve: Retrieve) -> CommandSet:
+        return command_set.replace({Element.MESSAGE_ID: retrieve.message_id, Element.MOVE_DESTINATION: retrieve.title})
+
+    def _inward_response(self, response: CommandSet) -> CommandSet:
+        return response
+
+    def _retrieve(self, request: Command) -> Sequence[Part]:
+        command_set = request.command_set
+        destination = self._destination(command_set)
+        if destination is None:
+            return self.refuse(request, Status.MOVE_DESTINATION_UNKNOWN, "Move destination unknown")
+        retrieve = self._open_retrieve(command_set.message_id, destination)
+        self._by_own_id[retrieve.message_id] = retrieve
+
+        def found(studies: tuple[str, ...]) -> None:
+            retrieve.studies = frozenset(studies)
+
+        if command_set.has_data_set:
+            syntax = self._transfer_syntaxes.get(request.context_id, "")
+            self._peek = _Peek(syntax, STUDY_INSTANCE_UID, found)
+            self.wants_outward = True
+        return (Command(request.context_id, self._outward_request(command_set, retrieve)),)
+
+    def _outward_cancel(self, command_set: CommandSet) -> CommandSet:
+        for retrieve in self._by_own_id.values():
+            if retrieve.originator_message_id == command_set.responds_to:
+                return command_set.replace({Element.MESSAGE_ID_BEING_RESPONDED_TO: retrieve.message_id})
+        return command_set
+
+    def _close(self, retrieve: Retrieve) -> None:
+        self._retrieves.close(retrieve)
+        self._by_own_id.pop(retrieve.message_id, None)
+
+
+class GetsByMove(MovesThrough):
+    """
+    C-GET, sent on as a C-MOVE with ourselves as its destination; the caller is where the objects go.
+    """
+
+    def __init__(
+        self,
+        open_retrieve: OpenRetrieve,
+        retrieves: Retrieves,
+        transfer_syntaxes: Mapping[int, str],
+        caller: CallerDestination,
+        answer: Answer,
+    ) -> None:
+        super().__init__(open_retrieve, retrieves, transfer_syntaxes, lambda _: caller, answer)
+        self._caller = caller
+
+    def outward(self, part: Part) -> Sequence[Part]:
+        if (
+            isinstance(part, Command)
+            and part.command_set.command_field == CommandField.C_STORE_RSP
+            and self._caller.answered(part)
+        ):
+            return ()
+        return super().outward(part)
+
+    def over(self) -> None:
+        super().over()
+        self._caller.over()
+
+    def _concerns(self, command_field: int) -> bool:
+        return command_field == CommandField.C_GET_RQ
+
+    def _outward_request(self, command_set: CommandSet, retrieve: Retrieve) -> CommandSet:
+        return (
+            super()
+            ._outward_request(command_set, retrieve)
+            .replace(
+                {
+                    Element.COMMAND_FIELD: CommandField.C_MOVE_RQ,
+                    Element.AFFECTED_SOP_CLASS_UID: MOVE_OF_GET.get(command_set.sop_class),
+                }
+            )
+        )
+
+    def _inward_response(self, response: CommandSet) -> CommandSet:
+        return response.replace(
+            {
+                Element.COMMAND_FIELD: CommandField.C_GET_RSP,
+                Element.AFFECTED_SOP_CLASS_UID: GET_OF_MOVE.get(response.sop_class),
+            }
+        )
+
+
+class CommitmentsThrough(Filter):
+    """
+    Notes the storage commitments that an application asks for, so that a report on another association finds it.
+
+    @param note: called with the transaction UID of each request.
+    @param forget: called with that of each report on this association.
+    """
+
+    def __init__(
+        self, transfer_syntaxes: Mapping[int, str], outbound: str, destination: Destination, commitments: Commitments
+    ) -> None:
+        self._transfer_syntaxes = transfer_syntaxes
+        self._outbound = outbound
+        self._destination = destination
+        self._commitments = commitments
+        self._outward_peek: _Peek | None = None
+        self._inward_peek: _Peek | None = None
+
+    def outward(self, part: Part) -> Sequence[Part]:
+        if isinstance(part, Command):
+            self._outward_peek = self._peek(part, CommandField.N_ACTION_RQ, self._note)
+        elif self._outward_peek is not None and not self._outward_peek.feed(part):
+            self._outward_peek = None
+        self.wants_outward = self._outward_peek is not None
+        return (part,)
+
+    def inward(self, part: Part) -> Sequence[Part]:
+        if isinstance(part, Command):
+            self._inward_peek = self._peek(part, CommandField.N_EVENT_REPORT_RQ, self._forget)
+        elif self._inward_peek is not None and not self._inward_peek.feed(part):
+            self._inward_peek = None
+        self.wants_inward = self._inward_peek is not None
+        return (part,)
+
+    def _peek(self, part: Command, field: CommandField, found: Callable[[tuple[str, ...]], None]) -> _Peek | None:
+        command_set = part.command_set
+        if command_set.command_field != field or command_set.sop_class != STORAGE_COMMITMENT_PUSH:
+            return None
+        return _Peek(self._transfer_syntaxes.get(part.context_id, ""), TRANSACTION_UID, found)
+
+    def _note(self, transaction: tuple[str, ...]) -> None:
+        for uid in transaction:
+            self._commitments.open(uid, self._outbound, self._destination)
+
+    def _forget(self, transaction: tuple[str, ...]) -> None:
+        for uid in transaction:
+            self._commitments.close(uid)

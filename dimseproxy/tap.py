@@ -1,0 +1,283 @@
+"""
+`twistd dimseproxy`: options and service.  The only place that wires things together.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType
+
+from attrs import evolve
+from twisted.application.service import IServiceCollection, MultiService
+from twisted.internet import reactor as _reactor
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.endpoints import clientFromString, serverFromString
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IListeningPort, IStreamClientEndpoint, IStreamServerEndpoint
+from twisted.logger import ILogObserver, Logger
+from twisted.python.components import Componentized
+from twisted.python.failure import Failure
+from twisted.python.usage import Options as UsageOptions
+
+from dimseproxy import __version__
+from dimseproxy.association.deadlines import Deadlines
+from dimseproxy.association.handshake import TLSClientEndpoint, TLSServerEndpoint
+from dimseproxy.association.protocol import Limits
+from dimseproxy.association.tls import TLSSettingsError, client_creator, server_creator
+from dimseproxy.config import ConfigurationError, Mistake, Settings, diff_reload, dump, load
+from dimseproxy.config.endpoints import connect_address
+from dimseproxy.config.tls_settings import ClientTLS
+from dimseproxy.inbound.dimse import DimseInbound
+from dimseproxy.log import Log, open_log
+from dimseproxy.outbound.dimse import DimseOutbound
+from dimseproxy.relay.hosts import Hosts
+from dimseproxy.relay.reception import Reception, Ways
+
+log = Logger()
+
+
+class Options(UsageOptions):
+    """The command line of `twistd dimseproxy`."""
+
+    synopsis = "[options]"
+    longdesc = "Relays DICOM associations between callers and archives, as its configuration says."
+    optParameters = [["config", "c", None, "The configuration file; see docs/reference/configuration.md."]]  # noqa: RUF012
+    optFlags = [  # noqa: RUF012
+        ["check", None, "Say what is wrong with the configuration, all of it, and exit."],
+        ["print-config", None, "Print the configuration in effect, defaults included, and exit."],
+    ]
+    settings: Settings
+
+    def opt_version(self) -> None:
+        """Print the version and exit."""
+        print(f"dimseproxy {__version__}")
+        sys.exit(0)
+
+    def postOptions(self) -> None:
+        path = self["config"]
+        try:
+            self.settings = load(Path(path) if path else None)
+        except ConfigurationError as error:
+            sys.exit(str(error))
+        if self["check"]:
+            print("The configuration is valid.")
+            sys.exit(0)
+        if self["print-config"]:
+            print(dump(self.settings), end="")
+            sys.exit(0)
+
+
+class ProxyService(MultiService):
+    """
+    The proxy.
+
+    @param settings: what the configuration says.
+    @param path: where it was read from, to read it again.
+    @param logging: where the log goes; None leaves that to twistd.
+    """
+
+    def __init__(self, settings: Settings, path: Path | None, logging: Log | None, reactor: object = _reactor) -> None:
+        super().__init__()
+        self._settings = settings
+        self._path = path
+        self._logging = logging
+        self._reactor = reactor
+        self._deadlines = Deadlines(reactor)  # type: ignore[arg-type]
+        self._hosts = Hosts(reactor)  # type: ignore[arg-type]
+        self._reception = Reception(settings, self._ways(settings), self._deadlines)
+        self._listeners = {
+            name: (
+                self._server_endpoint(settings, name),
+                DimseInbound(
+                    name,
+                    self._reception,
+                    self._deadlines,
+                    _limits(settings, inbound.max_pdu_length),
+                    inbound.max_associations,
+                ),
+            )
+            for name, inbound in settings.inbound.items()
+        }
+        self._ports: list[IListeningPort] = []
+
+    def setServiceParent(self, parent: object) -> None:
+        """The application that twistd makes of us takes its log observer from here."""
+        if self._logging is not None and isinstance(parent, Componentized):
+            parent.setComponent(ILogObserver, self._logging)
+        super().setServiceParent(IServiceCollection(parent))
+
+    def privilegedStartService(self) -> None:
+        """Listen, before twistd gives up its privileges."""
+        super().privilegedStartService()
+        for name, (endpoint, factory) in self._listeners.items():
+            listening = endpoint.listen(factory)
+            listening.addCallbacks(self._ports.append, _refuse_to_start, errbackArgs=(name, self._settings))
+
+    def startService(self) -> None:
+        super().startService()
+        self._deadlines.start()
+        self._hosts.start()
+        signal.signal(signal.SIGHUP, self._hang_up)
+        for port, (name, inbound) in zip(self._ports, self._settings.inbound.items(), strict=True):
+            log.info(
+                "inbound {name} listens on {address}{tls}",
+                name=name,
+                address=port.getHost(),
+                tls=" with TLS" if inbound.tls else "",
+            )
+
+    def stopService(self) -> Deferred[object]:
+        """
+        Take no new associations, let running messages finish, and stop at the latest when `timeouts.drain` is over.
+        """
+        for port in self._ports:
+            port.stopListening()
+        factories = [factory for _, factory in self._listeners.values()]
+        log.info("shutting down with {count} associations", count=sum(factory.count for factory in factories))
+        drained: Deferred[object] = DeferredList([factory.drain() for factory in factories])
+        self._reception.drain()
+        drained.addTimeout(self._settings.timeouts.drain, self._reactor)  # type: ignore[arg-type]
+
+        def cut(failure: Failure) -> None:
+            log.warn(
+                "associations are cut: they did not finish within {seconds:g} s", seconds=self._settings.timeouts.drain
+            )
+            for factory in factories:
+                factory.abort_all()
+
+        drained.addErrback(cut)
+        drained.addCallback(lambda _: self._stopped())
+        return drained
+
+    def _stopped(self) -> Deferred[object]:
+        self._deadlines.stop()
+        self._hosts.stop()
+        return super().stopService()  # type: ignore[return-value]
+
+    def _hang_up(self, number: int, frame: FrameType | None) -> None:
+        self._reactor.callFromThread(self.reload)  # type: ignore[attr-defined]
+
+    def reload(self) -> None:
+        """
+        Read the configuration again (SIGHUP).  Routes, applications and the log level change for the associations to
+        come; running ones go on as they began.  A mistake changes nothing.
+        """
+        try:
+            settings = load(self._path)
+            needs_restart = diff_reload(self._settings, settings)
+            if needs_restart:
+                log.warn("reload: a restart is needed for {changed}", changed=", ".join(needs_restart))
+            merged = _reloaded(self._settings, settings)
+            ways = self._ways(merged)
+        except (ConfigurationError, TLSSettingsError) as error:
+            log.error("reload: nothing is changed: {error}", error=str(error))
+            return
+        self._settings = merged
+        self._reception.reconfigure(merged, ways)
+        if self._logging is not None:
+            self._logging.set_level(merged.log.level)
+        log.info("reload: the configuration is in effect")
+
+    # Wiring
+
+    def _ways(self, settings: Settings) -> Ways:
+        outbound_hosts = {name: _host(outbound.connect) for name, outbound in settings.outbound.items()}
+        self._hosts.know([*outbound_hosts.values(), *(each.host for each in settings.applications.values())])
+        outbounds = {
+            name: self._outbound(settings, outbound.connect, outbound.tls, outbound.max_pdu_length)
+            for name, outbound in settings.outbound.items()
+        }
+        applications: Mapping[str, DimseOutbound] = {
+            title: self._outbound(settings, f"tcp:{_escaped(each.host)}:{each.port}", each.tls, 131072)
+            for title, each in settings.applications.items()
+        }
+        return Ways(outbounds, applications, outbound_hosts, self._hosts.addresses_of)
+
+    def _outbound(self, settings: Settings, connect: str, tls: ClientTLS | None, max_pdu_length: int) -> DimseOutbound:
+        endpoint: IStreamClientEndpoint = clientFromString(self._reactor, connect)
+        if tls is not None:
+            creator = client_creator(
+                tls.server_name or _host(connect), tls.ca, tls.certificate, tls.key, tls.verify_host, tls.profile
+            )
+            endpoint = TLSClientEndpoint(endpoint, creator, self._reactor, settings.timeouts.connect)  # type: ignore[arg-type]
+        return DimseOutbound(endpoint, self._deadlines, _limits(settings, max_pdu_length), settings.timeouts.connect)
+
+    def _server_endpoint(self, settings: Settings, name: str) -> IStreamServerEndpoint:
+        inbound = settings.inbound[name]
+        endpoint: IStreamServerEndpoint = serverFromString(self._reactor, inbound.listen)
+        if inbound.tls is None:
+            return endpoint
+        tls = inbound.tls
+        creator = server_creator(tls.certificate, tls.key, tls.client_ca, tls.profile)
+        return TLSServerEndpoint(
+            endpoint,
+            creator,
+            self._reactor,
+            settings.timeouts.artim,
+            inbound.max_associations,  # type: ignore[arg-type]
+        )
+
+
+def _reloaded(old: Settings, new: Settings) -> Settings:
+    """
+    What a reload brings into effect.
+
+    @raise ConfigurationError: where a new route leads to an outbound that a restart would bring.
+    """
+    mistakes = tuple(
+        Mistake(f"routes[{index}].outbound", f"{route.outbound!r} is new and needs a restart first")
+        for index, route in enumerate(new.routes)
+        if route.outbound not in old.outbound
+    )
+    if mistakes:
+        raise ConfigurationError(mistakes)
+    return evolve(
+        old,
+        routes=new.routes,
+        applications=new.applications,
+        unknown_applications=new.unknown_applications,
+        log=evolve(old.log, level=new.log.level),
+    )
+
+
+def _limits(settings: Settings, max_pdu_length: int) -> Limits:
+    timeouts = settings.timeouts
+    return Limits(timeouts.artim, timeouts.pdu, timeouts.stall, max_pdu_length)
+
+
+def _host(connect: str) -> str:
+    """The host of a client endpoint string, empty where it has none."""
+    return connect_address(connect).host or ""
+
+
+def _escaped(host: str) -> str:
+    """A host as a part of an endpoint string, where a colon separates."""
+    return host.replace("\\", "\\\\").replace(":", "\\:")
+
+
+def _refuse_to_start(failure: Failure, name: str, settings: Settings) -> None:
+    error = failure.value
+    if isinstance(error, CannotListenError):
+        reason = getattr(error.socketError, "strerror", None) or str(error.socketError)
+        text = f"inbound {name} cannot listen on {settings.inbound[name].listen}: {reason}"
+    else:
+        text = f"inbound {name} cannot listen on {settings.inbound[name].listen}: {failure.getErrorMessage()}"
+    log.critical("{text}", text=text)
+    sys.exit(f"dimseproxy: {text}")
+
+
+def makeService(options: Options) -> ProxyService:
+    """What twistd runs."""
+    path = Path(options["config"]).absolute() if options["config"] else None
+    settings = options.settings
+    logging = None
+    if (twistd := options.parent) is not None and not twistd.get("logger") and not twistd.get("syslog"):
+        out = open_log(twistd.get("logfile"), bool(twistd.get("nodaemon")))
+        logging = Log(out, settings.log.format, settings.log.level)
+    try:
+        return ProxyService(settings, path, logging)
+    except TLSSettingsError as error:
+        sys.exit(f"dimseproxy: {error}")

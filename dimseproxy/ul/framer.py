@@ -1,0 +1,238 @@
+"""
+A byte stream cut into PDUs (PS3.8 9.3), and P-DATA-TF PDUs into what the relay moves.
+
+A data set of some hundred megabytes arrives as thousands of P-DATA-TF PDUs that nobody needs to look into.  Such PDUs,
+one after the other in the same presentation context, leave here as one `PdvRun`: a view of the received bytes, PDU
+headers and all, which the other leg can send as it is.  Walking one PDU of a run costs one `unpack_from`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from struct import Struct
+from typing import Final
+
+from attrs import frozen
+
+from dimseproxy.errors import AbortReason, RemoteProtocolError
+from dimseproxy.ul.pdu import PduType
+
+PDU_HEADER_LENGTH: Final = 6
+#: PDU header, PDV length, presentation context id, message control header (PS3.8 9.3.5 and E.2).
+_SINGLE_PDV_PREFIX = Struct(">BxIIBB")
+_PDU_HEADER = Struct(">BxI")
+_PDV_HEADER = Struct(">IBB")
+
+#: The two bits of the message control header (PS3.8 E.2).
+COMMAND: Final = 0x01
+LAST: Final = 0x02
+
+#: An A-ASSOCIATE-RQ of 128 contexts with 40 transfer syntaxes each takes 140 KiB; a SAML assertion up to 64 KiB more.
+MAX_ASSOCIATE_LENGTH: Final = 512 * 1024
+_FIXED_LENGTH: Final = 4
+
+_ASSOCIATE_TYPES = frozenset((PduType.A_ASSOCIATE_RQ, PduType.A_ASSOCIATE_AC))
+_KNOWN_TYPES = frozenset(PduType)
+
+
+@frozen
+class ControlPdu:
+    """A whole PDU other than P-DATA-TF, not decoded yet."""
+
+    pdu_type: int
+    body: bytes
+
+
+@frozen
+class Pdv:
+    """One presentation data value (PS3.8 9.3.5.1)."""
+
+    context_id: int
+    is_command: bool
+    is_last: bool
+    data: memoryview
+
+
+@frozen
+class PdvRun:
+    """
+    One or more P-DATA-TF PDUs of one context that carry one data set fragment each.
+
+    @ivar framed: the PDUs as received.
+    @ivar longest: the largest value in their length fields, to compare with a peer's maximum length.
+    @ivar is_last: whether the last of them ends its data set.
+    """
+
+    context_id: int
+    is_last: bool
+    framed: memoryview
+    longest: int
+
+
+@frozen
+class InvalidPdu:
+    """The stream cannot be read any further."""
+
+    error: RemoteProtocolError
+
+
+Frame = ControlPdu | Pdv | PdvRun | InvalidPdu
+
+
+def pdv_views(framed: memoryview) -> Iterator[memoryview]:
+    """The data of each PDV in the framed PDUs of a `PdvRun`."""
+    offset = 0
+    while offset < len(framed):
+        _, length, _, _, _ = _SINGLE_PDV_PREFIX.unpack_from(framed, offset)
+        end = offset + PDU_HEADER_LENGTH + length
+        yield framed[offset + _SINGLE_PDV_PREFIX.size : end]
+        offset = end
+
+
+class Framer:
+    """
+    Cuts what a peer sends.
+
+    PDU type and length are checked as soon as the header is there, before anything is kept for the body.
+
+    @param max_pdu_length: the cap for P-DATA-TF, counted as the maximum length is (PS3.8 D.1).
+    """
+
+    def __init__(self, max_pdu_length: int) -> None:
+        self._max_pdu_length = max_pdu_length
+        self._held: list[bytes] = []
+        self._held_length = 0
+        self._wanted = 0
+        self._dead = False
+        #: Counts the PDUs that were begun and not complete at the end of a chunk; a watcher compares it over time.
+        self.partial_serial = 0
+
+    @property
+    def has_partial_pdu(self) -> bool:
+        """Whether the peer owes the rest of a PDU."""
+        return bool(self._held)
+
+    def receive_data(self, data: bytes) -> list[Frame]:
+        """
+        The frames that `data` completes.  An `InvalidPdu` is the last one ever.
+        """
+        if self._dead:
+            return []
+        if self._held:
+            self._held.append(data)
+            self._held_length += len(data)
+            if self._held_length < self._wanted:
+                return []
+            data = b"".join(self._held)
+            self._held = []
+        frames: list[Frame] = []
+        try:
+            offset = self._cut(data, frames)
+        except RemoteProtocolError as error:
+            self._dead = True
+            frames.append(InvalidPdu(error))
+            return frames
+        if offset < len(data):
+            rest = data[offset:] if offset else data
+            self._held = [rest]
+            self._held_length = len(rest)
+            self.partial_serial += 1
+        return frames
+
+    def _cut(self, data: bytes, frames: list[Frame]) -> int:
+        """Append the frames in `data`; set how many bytes the rest wants; return where the rest begins."""
+        view = memoryview(data)
+        size = len(data)
+        offset = 0
+        while offset < size:
+            if data[offset] == PduType.P_DATA_TF:
+                end = self._run(data, view, offset, frames)
+                if end != offset:
+                    offset = end
+                    continue
+            body_end = self._check_header(data, offset, size)
+            if body_end > size:
+                break
+            body_start = offset + PDU_HEADER_LENGTH
+            if data[offset] == PduType.P_DATA_TF:
+                _split_pdvs(view[body_start:body_end], frames)
+            else:
+                frames.append(ControlPdu(data[offset], data[body_start:body_end]))
+            offset = body_end
+        return offset
+
+    def _run(self, data: bytes, view: memoryview, start: int, frames: list[Frame]) -> int:
+        """Append the run that begins at `start`; return its end, which is `start` where there is none."""
+        unpack_from = _SINGLE_PDV_PREFIX.unpack_from
+        cap = self._max_pdu_length
+        offset = start
+        last_header = len(data) - _SINGLE_PDV_PREFIX.size
+        longest = 0
+        context = -1
+        control = 0
+        while offset <= last_header and not control:
+            pdu_type, length, pdv_length, context_id, control = unpack_from(data, offset)
+            end = offset + PDU_HEADER_LENGTH + length
+            if (
+                pdu_type != PduType.P_DATA_TF
+                or pdv_length + 4 != length
+                or pdv_length < 2
+                or (control and control != LAST)
+                or end > len(data)
+                or length > cap
+                or (context_id != context and context >= 0)
+            ):
+                control = 0
+                break
+            context = context_id
+            if length > longest:
+                longest = length
+            offset = end
+        if offset != start:
+            frames.append(PdvRun(context, control == LAST, view[start:offset], longest))
+        return offset
+
+    def _check_header(self, data: bytes, offset: int, size: int) -> int:
+        """Where the body of the PDU at `offset` ends, which may be past `size`; sets `_wanted`."""
+        pdu_type = data[offset]
+        if pdu_type not in _KNOWN_TYPES:
+            raise RemoteProtocolError(f"PDU type {pdu_type:02X} is unknown", AbortReason.UNRECOGNIZED_PDU)
+        self._wanted = PDU_HEADER_LENGTH
+        if size - offset < PDU_HEADER_LENGTH:
+            return size + 1
+        _, length = _PDU_HEADER.unpack_from(data, offset)
+        if pdu_type == PduType.P_DATA_TF:
+            cap = self._max_pdu_length
+        elif pdu_type in _ASSOCIATE_TYPES:
+            cap = MAX_ASSOCIATE_LENGTH
+        else:
+            cap = _FIXED_LENGTH
+        if length > cap:
+            raise RemoteProtocolError(f"a PDU of type {pdu_type:02X} announces {length} bytes, {cap} are allowed")
+        self._wanted = PDU_HEADER_LENGTH + length
+        return offset + PDU_HEADER_LENGTH + int(length)
+
+
+def _split_pdvs(body: memoryview, frames: list[Frame]) -> None:
+    """The PDVs of a P-DATA-TF PDU that is not part of a run: commands, or several PDVs in a PDU."""
+    offset = 0
+    size = len(body)
+    if not size:
+        raise RemoteProtocolError("P-DATA-TF carries no PDV")
+    while offset < size:
+        if size - offset < _PDV_HEADER.size:
+            raise RemoteProtocolError("P-DATA-TF ends within a PDV header")
+        length, context_id, control = _PDV_HEADER.unpack_from(body, offset)
+        end = offset + 4 + length
+        if length < 2 or end > size:
+            raise RemoteProtocolError("a PDV's length does not fit its P-DATA-TF")
+        # The other six bits of the control header are never checked (PS3.8 E.2).
+        frames.append(
+            Pdv(
+                context_id,
+                bool(control & COMMAND),
+                bool(control & LAST),
+                body[offset + _PDV_HEADER.size : end],
+            )
+        )
+        offset = end

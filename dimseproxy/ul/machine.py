@@ -1,0 +1,310 @@
+"""
+The upper layer of one association, pure (PS3.8 9.2).
+
+The caller feeds what happens (bytes, primitives, the passing of time) and carries out what follows:
+
+- the returned indications, in order,
+- `data_to_send()`, the bytes for the peer,
+- `close_transport`, set when the transport connection shall be closed,
+- `deadline`, the time at which ARTIM expires.
+
+Time is any clock in seconds; it is only compared with itself.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from dimseproxy.errors import (
+    APPLICATION_CONTEXT_NOT_SUPPORTED,
+    PROTOCOL_VERSION_NOT_SUPPORTED,
+    AbortReason,
+    AbortSource,
+    LocalProtocolError,
+    Rejection,
+    RemoteProtocolError,
+)
+from dimseproxy.ul.codec import decode, encode
+from dimseproxy.ul.framer import ControlPdu, Framer, InvalidPdu, Pdv, PdvRun
+from dimseproxy.ul.pdu import (
+    DICOM_APPLICATION_CONTEXT,
+    Abort,
+    AssociateAccept,
+    AssociateReject,
+    AssociateRequest,
+    Pdu,
+    ReleaseRequest,
+    ReleaseResponse,
+)
+from dimseproxy.ul.state_table import NEXT_STATES, Action, Event, State, next_action
+
+#: What the user of the upper layer is told.  Data keep the shape in which they arrived.
+Indication = Pdu | Pdv | PdvRun
+
+_PDU_EVENTS: Final[dict[type, Event]] = {
+    AssociateRequest: Event.A_ASSOCIATE_RQ_PDU,
+    AssociateAccept: Event.A_ASSOCIATE_AC_PDU,
+    AssociateReject: Event.A_ASSOCIATE_RJ_PDU,
+    ReleaseRequest: Event.A_RELEASE_RQ_PDU,
+    ReleaseResponse: Event.A_RELEASE_RP_PDU,
+    Abort: Event.A_ABORT_PDU,
+}
+
+_SENDING_STATES = frozenset((State.ESTABLISHED, State.AWAITING_LOCAL_RELEASE_RESPONSE))
+
+_PROVIDER_ABORT = Abort(AbortSource.SERVICE_PROVIDER, AbortReason.NOT_SPECIFIED)
+
+
+class UpperLayer:
+    """
+    @param is_requestor: which end of the association this is.
+    @param max_pdu_length: the longest P-DATA-TF that is read, counted as the maximum length is.
+    @param artim: ARTIM in seconds (PS3.8 9.1.5).
+    """
+
+    def __init__(self, *, is_requestor: bool, max_pdu_length: int, artim: float) -> None:
+        self._is_requestor = is_requestor
+        self._artim = artim
+        self._framer = Framer(max_pdu_length)
+        self._out: list[bytes] = []
+        self._indications: list[Indication] = []
+        self.state = State.IDLE
+        self.deadline: float | None = None
+        self.close_transport = False
+        #: What a peer did wrong, where it did: for the log.
+        self.violation: RemoteProtocolError | None = None
+
+    # What happens on the transport
+
+    def transport_connected(self, now: float, request: AssociateRequest | None = None) -> None:
+        """
+        The transport connection is there.
+
+        @param request: what a requestor asks for.
+        """
+        if self._is_requestor:
+            self._fire(Event.A_ASSOCIATE_REQUEST, now)
+            self._fire(Event.TRANSPORT_CONNECT_CONFIRMATION, now, request)
+        else:
+            self._fire(Event.TRANSPORT_CONNECT_INDICATION, now)
+
+    def receive_data(self, data: bytes, now: float) -> list[Indication]:
+        """Bytes from the peer, cut anywhere."""
+        for frame in self._framer.receive_data(data):
+            if isinstance(frame, (PdvRun, Pdv)):
+                self._fire(Event.P_DATA_TF_PDU, now, frame)
+            elif isinstance(frame, InvalidPdu):
+                self._invalid(frame.error, now)
+            else:
+                self._control(frame, now)
+        return self._take_indications()
+
+    def transport_closed(self, now: float) -> list[Indication]:
+        """The transport connection is gone."""
+        self._fire(Event.TRANSPORT_CLOSED, now)
+        return self._take_indications()
+
+    def handle_timer(self, now: float) -> None:
+        """To be called when `deadline` has passed; early calls do nothing."""
+        if self.deadline is not None and now >= self.deadline:
+            self._fire(Event.ARTIM_EXPIRED, now)
+
+    # Primitives of the service user
+
+    def accept(self, accept: AssociateAccept, now: float) -> None:
+        """A-ASSOCIATE response, accepting."""
+        self._fire(Event.A_ASSOCIATE_RESPONSE_ACCEPT, now, accept)
+
+    def reject(self, rejection: Rejection, now: float) -> None:
+        """A-ASSOCIATE response, rejecting."""
+        self._fire(Event.A_ASSOCIATE_RESPONSE_REJECT, now, AssociateReject(rejection))
+
+    def check_may_send_data(self) -> None:
+        """
+        P-DATA request: the PDUs themselves are built by the caller, who owns their bytes (DT-1, AR-7).
+
+        @raise LocalProtocolError: where no data may be sent now.
+        """
+        if self.state not in _SENDING_STATES:
+            raise LocalProtocolError(f"no data may be sent in {self.state.value}")
+
+    def request_release(self, now: float) -> None:
+        """A-RELEASE request."""
+        self._fire(Event.A_RELEASE_REQUEST, now)
+
+    def respond_release(self, now: float) -> None:
+        """A-RELEASE response."""
+        self._fire(Event.A_RELEASE_RESPONSE, now)
+
+    def abort(self, now: float, abort: Abort) -> None:
+        """
+        A-ABORT request.
+
+        @param abort: what the peer is told; an abort that crosses from another leg keeps its source and reason.
+        """
+        self._fire(Event.A_ABORT_REQUEST, now, abort)
+
+    def protocol_violation(self, error: RemoteProtocolError, now: float) -> list[Indication]:
+        """A layer above found that the peer sent what it must not."""
+        self._invalid(error, now)
+        return self._take_indications()
+
+    # What the caller carries out, and may ask
+
+    def data_to_send(self) -> bytes:
+        """The PDUs that are due, once."""
+        data = b"".join(self._out)
+        self._out.clear()
+        return data
+
+    @property
+    def has_partial_pdu(self) -> bool:
+        """Whether the peer owes the rest of a PDU."""
+        return self._framer.has_partial_pdu
+
+    @property
+    def partial_serial(self) -> int:
+        """Tells one partial PDU from the next (see `Framer`)."""
+        return self._framer.partial_serial
+
+    @property
+    def is_established(self) -> bool:
+        """Whether data may flow, in at least one direction."""
+        return self.state in _SENDING_STATES or self.state is State.AWAITING_RELEASE_RP
+
+    def _take_indications(self) -> list[Indication]:
+        indications, self._indications = self._indications, []
+        return indications
+
+    # The machine
+
+    def _control(self, frame: ControlPdu, now: float) -> None:
+        try:
+            pdu = decode(frame.pdu_type, frame.body)
+        except RemoteProtocolError as error:
+            self._invalid(error, now)
+        else:
+            self._fire(_PDU_EVENTS[type(pdu)], now, pdu)
+
+    def _invalid(self, error: RemoteProtocolError, now: float) -> None:
+        if self.violation is None and self.state is not State.AWAITING_TRANSPORT_CLOSE:
+            self.violation = error
+        self._fire(Event.INVALID_PDU, now, Abort(AbortSource.SERVICE_PROVIDER, error.reason))
+
+    def _fire(self, event: Event, now: float, payload: Indication | None = None) -> None:
+        action = next_action(event, self.state)
+        if action is None:
+            self._answer_empty_cell(event)
+            return
+        states = NEXT_STATES[action]
+        choice = self._perform(action, event, payload, now)
+        self.state = states[choice]
+
+    def _answer_empty_cell(self, event: Event) -> None:
+        """
+        A cell without an action.  Bytes that trail behind the end, and a timer that lost a race, mean nothing; anything
+        else is a mistake of ours.
+        """
+        if event in _PDU_EVENTS.values() or event in (
+            Event.P_DATA_TF_PDU,
+            Event.INVALID_PDU,
+            Event.TRANSPORT_CLOSED,
+            Event.ARTIM_EXPIRED,
+        ):
+            return
+        raise LocalProtocolError(f"{event.name} has no action in {self.state.value}")
+
+    def _perform(self, action: Action, event: Event, payload: Indication | None, now: float) -> int:
+        """Carry the action out; return which of its next states follows."""
+        match action:
+            case Action.INDICATE_P_DATA | Action.INDICATE_P_DATA_DURING_RELEASE:
+                self._indicate(payload)
+            case Action.OPEN_TRANSPORT | Action.SEND_P_DATA | Action.SEND_P_DATA_DURING_RELEASE:
+                pass  # the caller's own doing
+            case Action.SEND_ASSOCIATE_RQ:
+                self._send(payload)
+            case Action.SEND_ASSOCIATE_AC:
+                self._send(payload)
+            case Action.CONFIRM_ACCEPTANCE | Action.INDICATE_RELEASE | Action.CONFIRM_RELEASE:
+                self._indicate(payload)
+            case Action.CONFIRM_REJECTION | Action.CONFIRM_RELEASE_AND_CLOSE:
+                self._indicate(payload)
+                self.close_transport = True
+            case Action.START_ARTIM:
+                self._start_artim(now)
+            case Action.INDICATE_OR_REJECT_REQUEST:
+                return self._indicate_or_reject(payload, now)
+            case Action.SEND_ASSOCIATE_RJ:
+                self._send(payload)
+                self._start_artim(now)
+            case Action.SEND_RELEASE_RQ:
+                self._send(ReleaseRequest())
+            case Action.SEND_RELEASE_RP:
+                self._send(ReleaseResponse())
+                self._start_artim(now)
+            case Action.SEND_RELEASE_RP_IN_COLLISION:
+                self._send(ReleaseResponse())
+            case Action.INDICATE_RELEASE_COLLISION:
+                self._indicate(payload)
+                return 0 if self._is_requestor else 1
+            case Action.STOP_ARTIM | Action.FORGET_TRANSPORT:
+                self.deadline = None
+            case Action.SEND_USER_ABORT:
+                # What the peer sent wrong before there was an association is answered by the user part (PS3.8 AA-1).
+                abort = payload if event is Event.A_ABORT_REQUEST else Abort(AbortSource.SERVICE_USER, 0)
+                self._send(abort)
+                self._start_artim(now)
+            case Action.CLOSE_TRANSPORT:
+                self.deadline = None
+                self.close_transport = True
+            case Action.INDICATE_ABORT_AND_CLOSE:
+                self._indicate(payload)
+                self.close_transport = True
+            case Action.INDICATE_PROVIDER_ABORT:
+                self._indicate(_PROVIDER_ABORT)
+            case Action.IGNORE_PDU:
+                pass
+            case Action.SEND_ABORT_AGAIN:
+                self._send(self._provider_abort(event, payload))
+            case Action.SEND_PROVIDER_ABORT:
+                abort = self._provider_abort(event, payload)
+                self._send(abort)
+                self._indicate(abort)
+                self._start_artim(now)
+        return 0
+
+    def _indicate_or_reject(self, payload: Indication | None, now: float) -> int:
+        if not isinstance(payload, AssociateRequest):
+            raise LocalProtocolError("AE-6 without an A-ASSOCIATE-RQ")
+        self.deadline = None
+        rejection: Rejection | None = None
+        if not payload.protocol_version & 1:
+            rejection = PROTOCOL_VERSION_NOT_SUPPORTED
+        elif payload.application_context != DICOM_APPLICATION_CONTEXT:
+            rejection = APPLICATION_CONTEXT_NOT_SUPPORTED
+        if rejection is None:
+            self._indicate(payload)
+            return 0
+        self._send(AssociateReject(rejection))
+        self._start_artim(now)
+        return 1
+
+    def _provider_abort(self, event: Event, payload: Indication | None) -> Abort:
+        if event is Event.INVALID_PDU and isinstance(payload, Abort):
+            return payload
+        if self.violation is None:
+            self.violation = RemoteProtocolError(f"{event.name} in {self.state.value}", AbortReason.UNEXPECTED_PDU)
+        return Abort(AbortSource.SERVICE_PROVIDER, AbortReason.UNEXPECTED_PDU)
+
+    def _start_artim(self, now: float) -> None:
+        self.deadline = now + self._artim
+
+    def _send(self, payload: Indication | None) -> None:
+        if payload is None or isinstance(payload, (Pdv, PdvRun)):
+            raise LocalProtocolError("there is no PDU to send")
+        self._out.append(encode(payload))
+
+    def _indicate(self, payload: Indication | None) -> None:
+        if payload is None:
+            raise LocalProtocolError("there is nothing to indicate")
+        self._indications.append(payload)

@@ -1,0 +1,130 @@
+"""What only the file as a whole shows."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import TestCase
+
+from dimseproxy.config import Route
+from tests.config.support import PACS, mistakes_of, settings_of
+
+TWO = """\
+outbound:
+  a: {dimse: {connect: "tcp:h:1", ae_title: A}}
+  b: {dimse: {connect: "tcp:h:2", ae_title: B}}
+"""
+
+
+def inbounds(*listen: str) -> str:
+    sides = ", ".join(f'n{number}: {{dimse: {{listen: "{text}"}}}}' for number, text in enumerate(listen))
+    return f"{PACS}unknown_applications: refuse\ninbound: {{{sides}}}\n"
+
+
+class RouteTests(TestCase):
+    def test_one_outbound_gets_everything(self) -> None:
+        self.assertEqual(settings_of(PACS).routes, (Route(outbound="pacs"),))
+
+    def test_several_outbounds_need_routes(self) -> None:
+        self.assertIn("are left out", mistakes_of(TWO)["routes"])
+
+    def test_the_routes_that_are_written_are_the_routes(self) -> None:
+        settings = settings_of(TWO + "routes: [{outbound: b}]\n")
+        self.assertEqual(settings.routes, (Route(outbound="b"),))
+
+    def test_an_empty_list_of_routes_is_refused(self) -> None:
+        self.assertIn("is empty", mistakes_of(PACS + "routes: []\n")["routes"])
+
+    def test_an_outbound_that_is_not_there_gets_the_nearest(self) -> None:
+        found = mistakes_of(PACS + "routes: [{outbound: pacs}, {outbound: pasc}]\n")
+        self.assertEqual(found, {"routes[1].outbound": "no outbound is called `pasc`: did you mean `pacs`?"})
+
+    def test_an_outbound_with_a_mistake_is_there_all_the_same(self) -> None:
+        found = mistakes_of("outbound: {pacs: {dimse: {connect: 5, ae_title: A}}}\nroutes: [{outbound: pacs}]\n")
+        self.assertEqual(list(found), ["outbound.pacs.dimse.connect"])
+
+    def test_a_mistake_in_one_route_does_not_hide_another(self) -> None:
+        found = mistakes_of(PACS + "routes: [{outbound: pacs, called: 5}, {outbound: nowhere}]\n")
+        self.assertEqual(set(found), {"routes[0].called", "routes[1].outbound"})
+
+    def test_a_pattern_for_inbounds_matches_one(self) -> None:
+        found = mistakes_of(PACS + "routes: [{inbound: 'def*', outbound: pacs}, {inbound: 'x*', outbound: pacs}]\n")
+        self.assertEqual(list(found), ["routes[1].inbound"])
+
+
+class PortTests(TestCase):
+    def test_two_inbounds_on_one_port_are_refused(self) -> None:
+        found = mistakes_of(inbounds("tcp:104:interface=10.0.0.1", "haproxy:tcp:104:interface=10.0.0.1"))
+        self.assertEqual(found, {"inbound.n1.dimse.listen": "port 104 is taken by the inbound `n0`: give it another"})
+
+    def test_all_interfaces_include_each(self) -> None:
+        for everywhere in ("tcp:104", "tcp6:104", "tcp:104:interface=0.0.0.0"):
+            found = mistakes_of(inbounds("tcp:104:interface=10.0.0.1", everywhere))
+            self.assertEqual(list(found), ["inbound.n1.dimse.listen"], everywhere)
+
+    def test_localhost_is_127_0_0_1(self) -> None:
+        found = mistakes_of(inbounds("tcp:104:interface=127.0.0.1", "tcp:104:interface=localhost"))
+        self.assertEqual(list(found), ["inbound.n1.dimse.listen"])
+
+    def test_one_port_on_two_interfaces_is_two(self) -> None:
+        self.assertEqual(mistakes_of(inbounds("tcp:104:interface=10.0.0.1", "tcp:104:interface=10.0.0.2")), {})
+
+    def test_any_free_port_is_another_each_time(self) -> None:
+        self.assertEqual(mistakes_of(inbounds("tcp:0", "tcp:0")), {})
+
+    def test_one_unix_socket_is_taken_once(self) -> None:
+        self.assertIn("`/run/a`", mistakes_of(inbounds("unix:/run/a", "unix:/run/a"))["inbound.n1.dimse.listen"])
+
+    def test_the_default_address_is_taken_too(self) -> None:
+        found = mistakes_of(PACS + "inbound: {a: {dimse: {}}, b: {dimse: {}}}\n")
+        self.assertEqual(list(found), ["inbound.b"])
+
+    def test_a_wrong_address_takes_no_port(self) -> None:
+        found = mistakes_of(PACS + "inbound: {a: {dimse: {listen: 5}}, b: {dimse: {}}}\n")
+        self.assertEqual(list(found), ["inbound.a.dimse.listen"])
+
+
+class WhoMayCallTests(TestCase):
+    def unset(self, listen: str) -> str:
+        return f'{PACS}inbound: {{a: {{dimse: {{listen: "{listen}"}}}}}}\n'
+
+    def test_on_this_machine_everybody_may(self) -> None:
+        for listen in ("tcp:1:interface=127.0.0.1", "tcp6:1:interface=\\\\:\\\\:1", "unix:/run/a"):
+            self.assertTrue(settings_of(self.unset(listen)).unknown_applications, listen)
+
+    def test_from_other_machines_somebody_must_be_named(self) -> None:
+        for listen in ("tcp:1", "tcp6:1", "tcp:1:interface=10.0.0.1", "systemd:domain=INET:index=0"):
+            self.assertIn("inbound a", mistakes_of(self.unset(listen)).get("applications", ""), listen)
+
+    def test_a_load_balancer_brings_other_machines(self) -> None:
+        self.assertIn("applications", mistakes_of(self.unset("haproxy:tcp:1:interface=127.0.0.1")))
+
+    def test_an_empty_list_of_applications_names_nobody(self) -> None:
+        self.assertIn("applications", mistakes_of(self.unset("tcp:1") + "applications: {}\n"))
+
+    def test_once_somebody_is_named_others_are_refused(self) -> None:
+        settings = settings_of(PACS + "applications: {A: {host: h, port: 1}}\n")
+        self.assertFalse(settings.unknown_applications)
+
+    def test_what_is_written_stands(self) -> None:
+        self.assertTrue(settings_of(self.unset("tcp:1") + "unknown_applications: accept\n").unknown_applications)
+        self.assertFalse(settings_of(PACS + "unknown_applications: refuse\n").unknown_applications)
+
+
+class TitleTests(TestCase):
+    def titles(self, written: str) -> dict[str, str]:
+        return mistakes_of(
+            f'outbound: {{p: {{dimse: {{connect: "tcp:h:1", ae_title: P, move_titles: [{written}]}}}}}}\n'
+            "ae_title: OWN\napplications: {A: {host: h, port: 1}}\n"
+        )
+
+    def test_further_titles_are_the_proxys_alone(self) -> None:
+        found = self.titles("OWN1, A, OWN, OWN1")
+        self.assertEqual(set(found), {f"outbound.p.dimse.move_titles[{index}]" for index in (1, 2, 3)})
+
+    def test_further_titles_are_accepted(self) -> None:
+        self.assertEqual(self.titles("OWN1, OWN2"), {})
+
+
+class CertificateBindingTests(TestCase):
+    def test_a_certificate_that_nobody_asks_for_is_refused(self) -> None:
+        found = mistakes_of(PACS + "applications: {A: {host: h, port: 1, certificate: [a.example.org]}}\n")
+        self.assertIn("no inbound asks", found["applications.A.certificate"])
