@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import IO, Final
+from typing import IO, Any, Final, cast
 
 from twisted.logger import (
     FilteringLogObserver,
@@ -35,7 +35,7 @@ class Log:
     @param level: `debug`, `info`, `warn` or `error`.
     """
 
-    def __init__(self, out: IO[str], form: str, level: str) -> None:
+    def __init__(self, out: IO[Any], form: str, level: str) -> None:
         self._predicate = LogLevelFilterPredicate()
         self.set_level(level)
         write = jsonFileLogObserver(out, recordSeparator="") if form == "json" else _TextLog(out)
@@ -53,7 +53,7 @@ class Log:
 class _TextLog:
     """One line an event: time, level, text.  A line break in the text does not begin a line of its own."""
 
-    def __init__(self, out: IO[str]) -> None:
+    def __init__(self, out: IO[Any]) -> None:
         self._out = out
 
     def __call__(self, event: LogEvent) -> None:
@@ -63,7 +63,7 @@ class _TextLog:
         self._out.flush()
 
 
-def open_log(logfile: str | None, in_foreground: bool) -> IO[str]:
+def open_log(logfile: str | None, in_foreground: bool) -> IO[Any]:
     """
     The file that twistd would log to.
 
@@ -72,4 +72,4 @@ def open_log(logfile: str | None, in_foreground: bool) -> IO[str]:
     """
     if logfile == "-" or (in_foreground and not logfile):
         return sys.stdout
-    return LogFile.fromFullPath(logfile or "twistd.log")  # type: ignore[return-value]
+    return cast("IO[Any]", LogFile.fromFullPath(logfile or "twistd.log"))

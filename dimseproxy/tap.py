@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
+from typing import Any, cast
 
 from attrs import evolve
 from twisted.application.service import IServiceCollection, MultiService
@@ -79,14 +80,14 @@ class ProxyService(MultiService):
     @param logging: where the log goes; None leaves that to twistd.
     """
 
-    def __init__(self, settings: Settings, path: Path | None, logging: Log | None, reactor: object = _reactor) -> None:
-        super().__init__()
+    def __init__(self, settings: Settings, path: Path | None, logging: Log | None, reactor: Any = _reactor) -> None:
+        MultiService.__init__(self)
         self._settings = settings
         self._path = path
         self._logging = logging
         self._reactor = reactor
-        self._deadlines = Deadlines(reactor)  # type: ignore[arg-type]
-        self._hosts = Hosts(reactor)  # type: ignore[arg-type]
+        self._deadlines = Deadlines(reactor)
+        self._hosts = Hosts(reactor)
         self._reception = Reception(settings, self._ways(settings), self._deadlines)
         self._listeners = {
             name: (
@@ -107,17 +108,17 @@ class ProxyService(MultiService):
         """The application that twistd makes of us takes its log observer from here."""
         if self._logging is not None and isinstance(parent, Componentized):
             parent.setComponent(ILogObserver, self._logging)
-        super().setServiceParent(IServiceCollection(parent))
+        MultiService.setServiceParent(self, IServiceCollection(parent))
 
     def privilegedStartService(self) -> None:
         """Listen, before twistd gives up its privileges."""
-        super().privilegedStartService()
+        MultiService.privilegedStartService(self)
         for name, (endpoint, factory) in self._listeners.items():
             listening = endpoint.listen(factory)
             listening.addCallbacks(self._ports.append, _refuse_to_start, errbackArgs=(name, self._settings))
 
     def startService(self) -> None:
-        super().startService()
+        MultiService.startService(self)
         self._deadlines.start()
         self._hosts.start()
         signal.signal(signal.SIGHUP, self._hang_up)
@@ -137,9 +138,9 @@ class ProxyService(MultiService):
             port.stopListening()
         factories = [factory for _, factory in self._listeners.values()]
         log.info("shutting down with {count} associations", count=sum(factory.count for factory in factories))
-        drained: Deferred[object] = DeferredList([factory.drain() for factory in factories])
+        drained: Deferred[Any] = DeferredList([factory.drain() for factory in factories])
         self._reception.drain()
-        drained.addTimeout(self._settings.timeouts.drain, self._reactor)  # type: ignore[arg-type]
+        drained.addTimeout(self._settings.timeouts.drain, self._reactor)
 
         def cut(failure: Failure) -> None:
             log.warn(
@@ -155,10 +156,10 @@ class ProxyService(MultiService):
     def _stopped(self) -> Deferred[object]:
         self._deadlines.stop()
         self._hosts.stop()
-        return super().stopService()  # type: ignore[return-value]
+        return cast("Deferred[object]", MultiService.stopService(self))
 
     def _hang_up(self, number: int, frame: FrameType | None) -> None:
-        self._reactor.callFromThread(self.reload)  # type: ignore[attr-defined]
+        self._reactor.callFromThread(self.reload)
 
     def reload(self) -> None:
         """
@@ -202,7 +203,7 @@ class ProxyService(MultiService):
             creator = client_creator(
                 tls.server_name or _host(connect), tls.ca, tls.certificate, tls.key, tls.verify_host, tls.profile
             )
-            endpoint = TLSClientEndpoint(endpoint, creator, self._reactor, settings.timeouts.connect)  # type: ignore[arg-type]
+            endpoint = TLSClientEndpoint(endpoint, creator, self._reactor, settings.timeouts.connect)
         return DimseOutbound(endpoint, self._deadlines, _limits(settings, max_pdu_length), settings.timeouts.connect)
 
     def _server_endpoint(self, settings: Settings, name: str) -> IStreamServerEndpoint:
@@ -217,7 +218,7 @@ class ProxyService(MultiService):
             creator,
             self._reactor,
             settings.timeouts.artim,
-            inbound.max_associations,  # type: ignore[arg-type]
+            inbound.max_associations,
         )
 
 

@@ -16,10 +16,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import count
-from typing import Final
+from typing import Final, cast
 
 from attrs import evolve, frozen
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import ITransport
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -173,7 +174,7 @@ class Association(Protocol):
     # The transport
 
     def connectionMade(self) -> None:
-        self._stream = stream_over(self._transport(), self, self._clock)
+        self._stream = stream_over(cast(ITransport, self.transport), self, self._clock)
         self._deadlines.watch(self)
         self._connected(self._clock.seconds())
         self._carry_out()
@@ -274,9 +275,6 @@ class Association(Protocol):
         self._end(reason)
 
     # Inside
-
-    def _transport(self) -> object:
-        return self.transport
 
     def _connected(self, now: float) -> None:
         raise NotImplementedError

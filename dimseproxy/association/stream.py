@@ -165,7 +165,7 @@ class SocketStream:
         self._closing = False
         self._handed_back = False
         self.progress = 0
-        transport.pauseProducing()  # type: ignore[no-untyped-call]
+        transport.pauseProducing()
         reactor.addReader(self)
 
     @property
@@ -199,12 +199,12 @@ class SocketStream:
         self._closing = True
         if not self._pending:
             self._hand_back()
-            self._transport.loseConnection()  # type: ignore[no-untyped-call]
+            self._transport.loseConnection()
 
     def abort(self) -> None:
         self._closing = True
         self._hand_back()
-        self._transport.abortConnection()  # type: ignore[no-untyped-call]
+        self._transport.abortConnection()
 
     # What the reactor calls
 
@@ -216,29 +216,29 @@ class SocketStream:
         """Names the source of what is logged meanwhile."""
         return "association"
 
-    def doRead(self) -> Exception | None:
+    def doRead(self) -> Failure | None:
         """Read once; the reactor calls again while there is more."""
         try:
             data = self._socket.recv(READ_SIZE)
         except (BlockingIOError, InterruptedError):
             return None
         except OSError:
-            return CONNECTION_LOST
+            return CONNECTION_LOST  # type: ignore[return-value]  # an exception, as Twisted's own transports return
         if not data:
-            return CONNECTION_DONE
+            return CONNECTION_DONE  # type: ignore[return-value]  # an exception, as Twisted's own transports return
         if _QUICKACK is not None and len(data) < HIGH_WATER:
             # Linux forgets it; without it a peer with Nagle's algorithm waits 40 ms for our ACK of each small write.
             self._socket.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
         self._user.dataReceived(data)
         return None
 
-    def doWrite(self) -> Exception | None:
+    def doWrite(self) -> Failure | None:
         """Send what waits."""
         pending = self._pending
         try:
             sent = self._send([pending[i] for i in range(min(len(pending), _MAX_BUFFERS))])
         except OSError:
-            return CONNECTION_LOST
+            return CONNECTION_LOST  # type: ignore[return-value]  # an exception, as Twisted's own transports return
         self._pending_length -= sent
         while sent:
             first = pending[0]
@@ -254,7 +254,7 @@ class SocketStream:
     def connectionLost(self, reason: Failure) -> None:
         """The end, handed on to the transport, which closes the socket and tells the protocol."""
         self._hand_back()
-        self._transport.connectionLost(reason)  # type: ignore[no-untyped-call]
+        self._transport.connectionLost(reason)
 
     # Inside
 
@@ -265,10 +265,9 @@ class SocketStream:
         @raise OSError: where the connection is gone.
         """
         try:
-            if len(buffers) == 1:
-                sent = self._socket.send(buffers[0])
-            else:
-                sent = self._socket.sendmsg(buffers[:_MAX_BUFFERS])
+            # A plain send is the cheaper call, and the commonest.
+            one = len(buffers) == 1
+            sent = self._socket.send(buffers[0]) if one else self._socket.sendmsg(buffers[:_MAX_BUFFERS])
         except (BlockingIOError, InterruptedError):
             return 0
         self.progress += sent
@@ -294,7 +293,7 @@ class SocketStream:
         self._reactor.removeWriter(self)
         if self._closing:
             self._hand_back()
-            self._transport.loseConnection()  # type: ignore[no-untyped-call]
+            self._transport.loseConnection()
         elif self._user_paused:
             self._user_paused = False
             self._user.resume_sending()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from struct import Struct
 from typing import Final
 
-from dimseproxy.dimse.parts import Command, DataSetFragment, Part
+from dimseproxy.dimse.parts import DataSetFragment, Part
 from dimseproxy.ul.framer import COMMAND, LAST
 from dimseproxy.ul.pdu import PduType
 
@@ -59,7 +60,7 @@ def _frame(
             return
 
 
-def encode_parts(parts: list[Part], maximum_length: int) -> list[bytes | memoryview]:
+def encode_parts(parts: Sequence[Part], maximum_length: int) -> list[bytes | memoryview]:
     """The PDUs of some parts, in order."""
     out: list[bytes | memoryview] = []
     for part in parts:

@@ -19,8 +19,8 @@ class DimseInbound(Factory):
     """
     Builds an association for each connection, and counts them.
 
-    A connection costs nobody a place until its A-ASSOCIATE-RQ is there; then one over the limit is rejected at once, and
-    knows why (PS3.8 Table 9-21: local limit exceeded).
+    A connection costs nobody a place until its A-ASSOCIATE-RQ is there; then one over the limit is rejected at
+    once, and knows why (PS3.8 Table 9-21: local limit exceeded).
 
     @param name: the inbound's name in the configuration.
     @param callers: who answers the requests.

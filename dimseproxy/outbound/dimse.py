@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from attrs import evolve, frozen
-from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.error import ConnectError, ConnectingCancelledError
-from twisted.internet.error import TimeoutError as ConnectTimeout
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 from twisted.python.failure import Failure
@@ -53,13 +51,11 @@ class DimseOutbound:
         connecting = self.endpoint.connect(_RequestFactory(association))
         connecting.addTimeout(self.connect_seconds, self.deadlines.clock)
         connecting.addErrback(_unreachable)
-        connecting.addCallback(lambda _: association.answered)
-        return connecting
+        return connecting.addCallback(lambda _: association.answered)
 
 
 def _unreachable(failure: Failure) -> Failure:
     """What a client endpoint fails with, as what it means."""
-    failure.trap(ConnectError, CancelledError, ConnectingCancelledError, ConnectTimeout, AssociationFailed, Exception)
     if failure.check(AssociationFailed):
         return failure
     return Failure(OutboundUnreachable(f"the outbound cannot be reached: {failure.getErrorMessage()}"))

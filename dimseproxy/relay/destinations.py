@@ -32,8 +32,11 @@ class DestinationLeg(Protocol):
     @ivar roles: the role selections that the destination agreed to.
     """
 
-    accepted: Mapping[int, str]
-    roles: Sequence[RoleSelection]
+    @property
+    def accepted(self) -> Mapping[int, str]: ...
+
+    @property
+    def roles(self) -> Sequence[RoleSelection]: ...
 
     def use(self, user: DeliveryUser) -> None:
         """Serve this user."""

@@ -80,8 +80,8 @@ class Permissions(Refusing):
     """
     Refuses what the application may not do (PS3.7 C.5.16, not authorized).
 
-    Presentation contexts of services that it may not use were refused before; what is left is SOP classes that nobody has
-    heard of: their requests tell the service.
+    Presentation contexts of services that it may not use were refused before; what is left is SOP classes that
+    nobody has heard of: their requests tell the service.
 
     @param may: the services that the application may ask for.
     @param abstract_syntaxes: of the accepted contexts, by id.

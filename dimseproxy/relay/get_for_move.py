@@ -9,7 +9,7 @@ are.  The caller's own association only carries the C-MOVE and its responses.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Final
 

@@ -49,7 +49,7 @@ class Hosts:
         """What is known now; empty before the first look-up has answered."""
         return self._addresses.get(host, frozenset())
 
-    def start(self) -> Deferred[object]:
+    def start(self) -> Deferred[list[tuple[bool, None]]]:
         """
         Begin to look up.
 
@@ -63,7 +63,7 @@ class Hosts:
         if self._call.running:
             self._call.stop()
 
-    def _look_up(self) -> Deferred[object]:
+    def _look_up(self) -> Deferred[list[tuple[bool, None]]]:
         return DeferredList([self._resolve(name) for name in self._names])
 
     def _resolve(self, name: str) -> Deferred[None]:

@@ -1,13 +1,13 @@
 """
 What becomes of a caller's request.
 
-A delivery is told from a call first; then the caller is identified, a route is found, the outbound is asked for what the
-caller may have, and the caller is answered with what came back.  Nothing is opened for a caller that may not call.
+A delivery is told from a call first; then the caller is identified, a route is found, the outbound is asked for what
+the caller may have, and the caller is answered with what came back.  Nothing is opened for a caller that may not call.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from attrs import evolve, frozen
@@ -239,10 +239,8 @@ class _Call:
         )
         for context in request.contexts:
             syntax = context.abstract_syntax
-            if self._may is not None and service_of(syntax) not in self._may | {"other"}:
-                # The objects of a permitted C-GET come in contexts of their own.
-                if not (syntax in takes_objects and "get" in self._may):
-                    continue
+            if not self._is_allowed(syntax, syntax in takes_objects):
+                continue
             if translates_get and syntax in takes_objects and service_of(syntax) == "store":
                 self._own_answers.append(_take(context))
                 self._own_roles.append(RoleSelection(syntax, False, True))
@@ -254,6 +252,13 @@ class _Call:
             contexts.append(evolve(context, abstract_syntax=syntax))
         return contexts
 
+    def _is_allowed(self, abstract_syntax: str, takes_objects: bool) -> bool:
+        """Whether the caller may ask for this; what nobody has heard of is looked at message by message."""
+        if self._may is None or service_of(abstract_syntax) in self._may | {"other"}:
+            return True
+        # The objects of a permitted C-GET come in contexts of their own.
+        return takes_objects and "get" in self._may
+
     def _answered(self, outbound: IAssociation) -> None:
         accept = outbound.established.accept
         information = evolve(accept.user_information, roles=(*accept.user_information.roles, *self._own_roles))
@@ -261,8 +266,8 @@ class _Call:
         association = self._association
         association.accept(inward_accept(association.request, accept, self._own_answers), information.maximum_length)
         log.info(
-            "association {number} from {calling!r} at {host} to {called!r}: relayed to {outbound} in association {other},"
-            " {accepted} of {proposed} contexts",
+            "association {number} from {calling!r} at {host} to {called!r}: relayed to {outbound} in association "
+            "{other}, {accepted} of {proposed} contexts",
             number=association.number,
             calling=association.request.calling_ae_title,
             host=association.peer.host,
@@ -321,7 +326,7 @@ class _Call:
 
     # The caller, while the outbound is asked
 
-    def received(self, parts: list[Part]) -> None:
+    def received(self, parts: Sequence[Part]) -> None:
         """Nothing is read meanwhile."""
 
     def release_requested(self) -> None:

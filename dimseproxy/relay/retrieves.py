@@ -1,8 +1,8 @@
 """
 What an outbound answers on associations of its own: the objects of a C-MOVE, and the report of a storage commitment.
 
-Each entry belongs to the association and the message that asked.  The C-MOVE goes out under a message id of ours, so that
-the Move Originator fields of a sub-operation (PS3.7 9.1.1.1) name it exactly, whatever ids the callers chose.
+Each entry belongs to the association and the message that asked.  The C-MOVE goes out under a message id of ours, so
+that the Move Originator fields of a sub-operation (PS3.7 9.1.1.1) name it exactly, whatever ids the callers chose.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """
 Retrieves whose objects come back through the proxy, and commitments whose report does.
 
-A C-MOVE to a known application is sent on as a C-MOVE to ourselves; the outbound needs to know no other destination.  Where
-the outbound lacks C-GET (`retrieve: move`), a C-GET is sent on the same way, and its objects go to the caller as the
-C-STORE sub-operations that it waits for.
+A C-MOVE to a known application is sent on as a C-MOVE to ourselves; the outbound needs to know no other destination.
+Where the outbound lacks C-GET (`retrieve: move`), a C-GET is sent on the same way, and its objects go to the caller as
+the C-STORE sub-operations that it waits for.
 """
 
 from __future__ import annotations

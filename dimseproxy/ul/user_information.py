@@ -70,9 +70,10 @@ class CommonExtendedNegotiation:
 @frozen
 class UserIdentity:
     """
-    Who the requestor says its user is (PS3.7 D.3.3.7): 1 user name, 2 user name and passcode, 3 Kerberos, 4 SAML, 5 JWT.
+    Who the requestor says its user is (PS3.7 D.3.3.7).
 
-    The fields hold secrets: they never show in a representation.
+    Types: 1 user name, 2 user name and passcode, 3 Kerberos, 4 SAML, 5 JWT.  The fields hold secrets: they never show
+    in a representation.
     """
 
     identity_type: int
