@@ -179,6 +179,11 @@ class Association(Protocol):
         self._connected(self._clock.seconds())
         self._carry_out()
 
+    @property
+    def is_within_message(self) -> bool:
+        """Whether the peer owes the rest of a message."""
+        return self._assembler.is_within_message or self._layer.has_partial_pdu
+
     def dataReceived(self, data: bytes) -> None:
         if self._closing:
             return

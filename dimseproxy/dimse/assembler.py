@@ -8,7 +8,7 @@ from typing import Final
 from dimseproxy.dimse.command_set import CommandSet
 from dimseproxy.dimse.parts import Command, DataSetFragment, Part
 from dimseproxy.errors import AbortReason, RemoteProtocolError
-from dimseproxy.ul.framer import Pdv, PdvRun
+from dimseproxy.ul.framer import Framed, Pdv, PdvRun
 
 #: Command sets are a few hundred bytes; an N-GET of every attribute of a large IOD stays far below this.
 MAX_COMMAND_SET_LENGTH: Final = 64 * 1024
@@ -49,7 +49,7 @@ class Assembler:
                 raise self._unexpected(context_id)
             if pdvs.is_last:
                 self._data_set_context = 0
-            return DataSetFragment(context_id, (), pdvs.is_last, pdvs.framed, pdvs.longest)
+            return DataSetFragment(context_id, (), pdvs.is_last, pdvs.framed)
         if pdvs.is_command:
             return self._receive_command(pdvs)
         if context_id != self._data_set_context:
@@ -63,6 +63,9 @@ class Assembler:
             raise RemoteProtocolError("a command interrupts a message", AbortReason.UNEXPECTED_PARAMETER)
         if pdv.context_id not in self._contexts:
             raise self._unexpected(pdv.context_id)
+        if pdv.is_last and not self._command:
+            # Nearly always: the whole command set in one PDV.
+            return self._whole_command(pdv, bytes(pdv.data), pdv.framed)
         self._command_length += len(pdv.data)
         if self._command_length > MAX_COMMAND_SET_LENGTH:
             raise RemoteProtocolError(f"a command set is longer than {MAX_COMMAND_SET_LENGTH} bytes")
@@ -70,12 +73,18 @@ class Assembler:
         self._command_context = pdv.context_id
         if not pdv.is_last:
             return None
-        command_set = CommandSet.decode(b"".join(self._command))
+        data = b"".join(self._command)
         self._command = []
         self._command_length = 0
+        return self._whole_command(pdv, data, None)
+
+    def _whole_command(self, pdv: Pdv, data: bytes, framed: Framed | None) -> Command:
+        if len(data) > MAX_COMMAND_SET_LENGTH:
+            raise RemoteProtocolError(f"a command set is longer than {MAX_COMMAND_SET_LENGTH} bytes")
+        command_set = CommandSet.decode(data)
         if command_set.has_data_set:
             self._data_set_context = pdv.context_id
-        return Command(pdv.context_id, command_set)
+        return Command(pdv.context_id, command_set, framed)
 
     def _unexpected(self, context_id: int) -> RemoteProtocolError:
         if context_id not in self._contexts:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import IntEnum
 from struct import Struct
-from typing import Final, cast
+from typing import Final
 
 from dimseproxy.errors import RemoteProtocolError
 
@@ -80,6 +80,13 @@ RESPONSE_BIT: Final = 0x8000
 NO_DATA_SET: Final = 0x0101
 DATA_SET_FOLLOWS: Final = 0x0001
 
+# As plain numbers, for what is asked of every message.
+_COMMAND_FIELD: Final = int(Element.COMMAND_FIELD)
+_COMMAND_DATA_SET_TYPE: Final = int(Element.COMMAND_DATA_SET_TYPE)
+_MESSAGE_ID: Final = int(Element.MESSAGE_ID)
+_MESSAGE_ID_BEING_RESPONDED_TO: Final = int(Element.MESSAGE_ID_BEING_RESPONDED_TO)
+_STATUS: Final = int(Element.STATUS)
+
 _UI = frozenset(
     (
         Element.AFFECTED_SOP_CLASS_UID,
@@ -88,7 +95,6 @@ _UI = frozenset(
         Element.REQUESTED_SOP_INSTANCE_UID,
     )
 )
-_TEXT = _UI | {Element.MOVE_DESTINATION, Element.MOVE_ORIGINATOR_AE_TITLE, Element.ERROR_COMMENT}
 
 
 class CommandSet:
@@ -98,11 +104,21 @@ class CommandSet:
     @param values: element number to encoded value.
     """
 
-    __slots__ = ("_encoded", "_values")
+    __slots__ = ("_encoded", "_values", "command_field", "has_data_set", "is_response")
 
     def __init__(self, values: Mapping[int, bytes], encoded: bytes | None = None) -> None:
         self._values = values
         self._encoded = encoded
+        command_field = self.number(_COMMAND_FIELD)
+        data_set_type = self.number(_COMMAND_DATA_SET_TYPE)
+        if command_field is None or data_set_type is None:
+            raise RemoteProtocolError("a command set lacks its command field or its data set type")
+        #: (0000,0100).
+        self.command_field: int = command_field
+        #: Whether a data set follows (0000,0800).
+        self.has_data_set: bool = data_set_type != NO_DATA_SET
+        #: Whether this answers a request.
+        self.is_response: bool = command_field & RESPONSE_BIT != 0
 
     @classmethod
     def of(cls, elements: Mapping[Element, int | str | None]) -> CommandSet:
@@ -127,11 +143,7 @@ class CommandSet:
             if group or offset > size:
                 raise RemoteProtocolError("a command set carries an element of another group, or ends within a value")
             values[element] = data[start:offset]
-        self = cls(values, data)
-        # These two are asked for by everyone who carries the message on.
-        if self.number(Element.COMMAND_FIELD) is None or self.number(Element.COMMAND_DATA_SET_TYPE) is None:
-            raise RemoteProtocolError("a command set lacks its command field or its data set type")
-        return self
+        return cls(values, data)
 
     def encode(self) -> bytes:
         """The bytes, as received where nothing was replaced."""
@@ -155,7 +167,7 @@ class CommandSet:
                 values[element] = _encode_value(element, value)
         return CommandSet(values)
 
-    def number(self, element: Element) -> int | None:
+    def number(self, element: int) -> int | None:
         """
         The unsigned value of a US element; None where it is absent or empty.
 
@@ -166,7 +178,7 @@ class CommandSet:
             return None
         if len(value) != 2:
             raise RemoteProtocolError(f"command element (0000,{element:04X}) has {len(value)} bytes instead of 2")
-        return cast(int, _US.unpack(value)[0])
+        return value[0] | value[1] << 8
 
     def text(self, element: Element) -> str:
         """The value of a UI, AE or LO element without its padding, empty where it is absent."""
@@ -177,34 +189,19 @@ class CommandSet:
         return text.strip("\0 ") if element in _UI else text.strip(" ")
 
     @property
-    def command_field(self) -> int:
-        """(0000,0100); `decode` has seen that it is there."""
-        return self.number(Element.COMMAND_FIELD) or 0
-
-    @property
-    def is_response(self) -> bool:
-        """Whether this answers a request."""
-        return bool(self.command_field & RESPONSE_BIT)
-
-    @property
-    def has_data_set(self) -> bool:
-        """Whether a data set follows (0000,0800)."""
-        return self.number(Element.COMMAND_DATA_SET_TYPE) != NO_DATA_SET
-
-    @property
     def message_id(self) -> int:
         """(0000,0110) of a request, 0 where a peer forgot it."""
-        return self.number(Element.MESSAGE_ID) or 0
+        return self.number(_MESSAGE_ID) or 0
 
     @property
     def responds_to(self) -> int:
         """(0000,0120) of a response or of a C-CANCEL."""
-        return self.number(Element.MESSAGE_ID_BEING_RESPONDED_TO) or 0
+        return self.number(_MESSAGE_ID_BEING_RESPONDED_TO) or 0
 
     @property
     def status(self) -> int:
         """(0000,0900) of a response."""
-        return self.number(Element.STATUS) or 0
+        return self.number(_STATUS) or 0
 
     @property
     def sop_class(self) -> str:
@@ -214,10 +211,7 @@ class CommandSet:
     @property
     def name(self) -> str:
         """What the standard calls this message."""
-        try:
-            return CommandField(self.command_field).name.replace("_", "-")
-        except ValueError:
-            return f"command {self.command_field:04X}"
+        return command_name(self.command_field)
 
     def __repr__(self) -> str:
         # No instance UID and no AE title: this may end up in a log.
@@ -228,6 +222,14 @@ class CommandSet:
 
     def __hash__(self) -> int:
         return hash(self.encode())
+
+
+def command_name(command_field: int) -> str:
+    """What the standard calls a message with this command field."""
+    try:
+        return CommandField(command_field).name.replace("_", "-")
+    except ValueError:
+        return f"command {command_field:04X}"
 
 
 def _encode_value(element: Element, value: int | str) -> bytes:

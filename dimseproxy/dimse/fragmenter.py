@@ -17,16 +17,43 @@ PDV_OVERHEAD: Final = 6
 LONGEST_OWN_PDU: Final = 128 * 1024
 
 
-def fragment(part: Part, maximum_length: int, out: list[bytes | memoryview]) -> None:
+def encode_parts(parts: Sequence[Part], maximum_length: int) -> list[bytes | memoryview]:
     """
-    Append the PDUs of a part to `out`.
+    The PDUs of some parts, in order: as few pieces as possible, without copying.
+
+    What was received one after the other, and may be sent as it is, is one piece.
 
     @param maximum_length: what the receiving peer announced; 0 is unlimited (PS3.8 D.1).
     """
+    out: list[bytes | memoryview] = []
+    data = b""
+    start = end = 0
+    for part in parts:
+        framed = part.framed
+        if framed is not None and (framed.longest <= maximum_length or not maximum_length):
+            if framed.data is data and framed.start == end:
+                end = framed.end
+                continue
+            _append(out, data, start, end)
+            data, start, end = framed.data, framed.start, framed.end
+        else:
+            _append(out, data, start, end)
+            data, start, end = b"", 0, 0
+            _fragment(part, maximum_length, out)
+    _append(out, data, start, end)
+    return out
+
+
+def _append(out: list[bytes | memoryview], data: bytes, start: int, end: int) -> None:
+    if end - start == len(data):
+        if data:
+            out.append(data)
+    else:
+        out.append(memoryview(data)[start:end])
+
+
+def _fragment(part: Part, maximum_length: int, out: list[bytes | memoryview]) -> None:
     if isinstance(part, DataSetFragment):
-        if part.framed is not None and (part.longest <= maximum_length or not maximum_length):
-            out.append(part.framed)
-            return
         views = [view for view in part.views if view] or [memoryview(b"")]
         final = len(views) - 1
         for index, view in enumerate(views):
@@ -58,11 +85,3 @@ def _frame(
         offset = end
         if offset >= size:
             return
-
-
-def encode_parts(parts: Sequence[Part], maximum_length: int) -> list[bytes | memoryview]:
-    """The PDUs of some parts, in order."""
-    out: list[bytes | memoryview] = []
-    for part in parts:
-        fragment(part, maximum_length, out)
-    return out

@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from dimseproxy.dimse.command_set import CommandSet
-from dimseproxy.ul.framer import pdv_views
+from dimseproxy.ul.framer import Framed
 
 
 class Command:
     """
     A command set in a presentation context.  A data set follows where the command set says so.
+
+    @ivar framed: the PDU that it came in, all of it and nothing else.
     """
 
-    __slots__ = ("command_set", "context_id")
+    __slots__ = ("command_set", "context_id", "framed")
 
-    def __init__(self, context_id: int, command_set: CommandSet) -> None:
+    def __init__(self, context_id: int, command_set: CommandSet, framed: Framed | None = None) -> None:
         self.context_id = context_id
         self.command_set = command_set
+        self.framed = framed
 
     def __repr__(self) -> str:
         return f"Command({self.context_id}, {self.command_set!r})"
@@ -38,30 +41,27 @@ class DataSetFragment:
     as they are.  Everybody else reads `views`.
 
     @ivar is_last: whether the data set ends here.
-    @ivar framed: P-DATA-TF PDUs with one PDV each, all of this context; None where there are only views.
-    @ivar longest: the longest of those PDUs, counted as a maximum length is.
+    @ivar framed: P-DATA-TF PDUs, all of this context; None where there are only views.
     """
 
-    __slots__ = ("_views", "context_id", "framed", "is_last", "longest")
+    __slots__ = ("_views", "context_id", "framed", "is_last")
 
     def __init__(
         self,
         context_id: int,
         views: Iterable[memoryview],
         is_last: bool,
-        framed: memoryview | None = None,
-        longest: int = 0,
+        framed: Framed | None = None,
     ) -> None:
         self.context_id = context_id
         self.is_last = is_last
         self.framed = framed
-        self.longest = longest
         self._views = views
 
     @property
     def views(self) -> Iterable[memoryview]:
         """The bytes of the data set, without any header."""
-        return self._views if self.framed is None else pdv_views(self.framed)
+        return self._views if self.framed is None else self.framed.pdv_views()
 
     def in_context(self, context_id: int) -> DataSetFragment:
         """The same bytes for another presentation context; they are framed anew if it is another one."""

@@ -23,7 +23,7 @@ class Status(IntEnum):
     SUB_OPERATIONS_WITH_FAILURES = 0xB000
 
 
-_PENDING: Final = frozenset((Status.PENDING, Status.PENDING_WITH_WARNING))
+_PENDING: Final = frozenset((0xFF00, 0xFF01))
 _WARNINGS: Final = frozenset((0x0001, 0x0107, 0x0116))
 
 

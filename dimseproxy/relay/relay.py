@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from twisted.logger import Logger
 from zope.interface import implementer
 
 from dimseproxy.association.deadlines import IDeadlines, IWatched
 from dimseproxy.association.interfaces import IAssociation, IAssociationUser
-from dimseproxy.dimse.command_set import CommandField
-from dimseproxy.dimse.parts import Command, DataSetFragment, Part
+from dimseproxy.dimse.command_set import CommandField, command_name
+from dimseproxy.dimse.parts import Command, Part
 from dimseproxy.dimse.status import is_pending
 from dimseproxy.errors import AbortSource, AssociationAborted
 from dimseproxy.relay.filters import Filter
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from dimseproxy.config.settings import Timeouts
 
 log = Logger()
+
+_C_CANCEL_RQ: Final = int(CommandField.C_CANCEL_RQ)
 
 
 @implementer(IAssociationUser)
@@ -63,9 +65,7 @@ class _Leg:
         if self._steps:
             parts = self._filtered(parts)
         for part in parts:
-            if isinstance(part, DataSetFragment):
-                relay.fragments += 1
-            else:
+            if isinstance(part, Command):
                 self._note(part)
         if parts:
             self.source.send(parts)
@@ -95,9 +95,9 @@ class _Leg:
         if command_set.is_response:
             if not is_pending(command_set.status):
                 self.other.awaiting.discard(command_set.responds_to)
-        elif command_set.command_field != CommandField.C_CANCEL_RQ:
+        elif command_set.command_field != _C_CANCEL_RQ:
             self.awaiting.add(command_set.message_id)
-            self._relay.requests[command_set.name] += 1
+            self._relay.requests[command_set.command_field] += 1
 
     def pause_sending(self) -> None:
         self.other.association.pause()
@@ -149,8 +149,7 @@ class Relay:
         self._is_draining = False
         #: Grows whenever something arrives, from either side.
         self.activity = 0
-        self.fragments = 0
-        self.requests: Counter[str] = Counter()
+        self.requests: Counter[int] = Counter()
         self._last_look = (0, deadlines.clock.seconds())
         self._began = deadlines.clock.seconds()
 
@@ -217,7 +216,7 @@ class Relay:
             "association {number}: {text}; {requests} in {seconds:.3f} s",
             number=self._caller.association.number,
             text=text,
-            requests=", ".join(f"{count} {name}" for name, count in self.requests.items()) or "nothing",
+            requests=", ".join(f"{count} {command_name(field)}" for field, count in self.requests.items()) or "nothing",
             seconds=self._deadlines.clock.seconds() - self._began,
         )
         self._when_over()

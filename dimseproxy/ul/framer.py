@@ -43,30 +43,69 @@ class ControlPdu:
     body: bytes
 
 
-@frozen
+class Framed:
+    """
+    P-DATA-TF PDUs of one PDV each as they were received, one after the other.
+
+    @ivar data: the received bytes, of which they are those from `start` to `end`.
+    @ivar longest: the largest value in their length fields, to compare with a peer's maximum length.
+    """
+
+    __slots__ = ("data", "end", "longest", "start")
+
+    def __init__(self, data: bytes, start: int, end: int, longest: int) -> None:
+        self.data = data
+        self.start = start
+        self.end = end
+        self.longest = longest
+
+    def __len__(self) -> int:
+        return self.end - self.start
+
+    def pdv_views(self) -> Iterator[memoryview]:
+        """The data of each PDV."""
+        view = memoryview(self.data)
+        offset = self.start
+        while offset < self.end:
+            _, length, _, _, _ = _SINGLE_PDV_PREFIX.unpack_from(self.data, offset)
+            end = offset + PDU_HEADER_LENGTH + length
+            yield view[offset + _SINGLE_PDV_PREFIX.size : end]
+            offset = end
+
+
 class Pdv:
-    """One presentation data value (PS3.8 9.3.5.1)."""
+    """
+    One presentation data value (PS3.8 9.3.5.1).
 
-    context_id: int
-    is_command: bool
-    is_last: bool
-    data: memoryview
+    @ivar framed: its PDU, where it is alone in it.
+    """
+
+    __slots__ = ("context_id", "data", "framed", "is_command", "is_last")
+
+    def __init__(
+        self, context_id: int, is_command: bool, is_last: bool, data: memoryview, framed: Framed | None = None
+    ) -> None:
+        self.context_id = context_id
+        self.is_command = is_command
+        self.is_last = is_last
+        self.data = data
+        self.framed = framed
 
 
-@frozen
 class PdvRun:
     """
     One or more P-DATA-TF PDUs of one context that carry one data set fragment each.
 
-    @ivar framed: the PDUs as received.
-    @ivar longest: the largest value in their length fields, to compare with a peer's maximum length.
+    @ivar framed: the PDUs.
     @ivar is_last: whether the last of them ends its data set.
     """
 
-    context_id: int
-    is_last: bool
-    framed: memoryview
-    longest: int
+    __slots__ = ("context_id", "framed", "is_last")
+
+    def __init__(self, context_id: int, is_last: bool, framed: Framed) -> None:
+        self.context_id = context_id
+        self.is_last = is_last
+        self.framed = framed
 
 
 @frozen
@@ -77,16 +116,6 @@ class InvalidPdu:
 
 
 Frame = ControlPdu | Pdv | PdvRun | InvalidPdu
-
-
-def pdv_views(framed: memoryview) -> Iterator[memoryview]:
-    """The data of each PDV in the framed PDUs of a `PdvRun`."""
-    offset = 0
-    while offset < len(framed):
-        _, length, _, _, _ = _SINGLE_PDV_PREFIX.unpack_from(framed, offset)
-        end = offset + PDU_HEADER_LENGTH + length
-        yield framed[offset + _SINGLE_PDV_PREFIX.size : end]
-        offset = end
 
 
 class Framer:
@@ -146,7 +175,7 @@ class Framer:
         offset = 0
         while offset < size:
             if data[offset] == PduType.P_DATA_TF:
-                end = self._run(data, view, offset, frames)
+                end = self._run(data, offset, frames)
                 if end != offset:
                     offset = end
                     continue
@@ -155,13 +184,13 @@ class Framer:
                 break
             body_start = offset + PDU_HEADER_LENGTH
             if data[offset] == PduType.P_DATA_TF:
-                _split_pdvs(view[body_start:body_end], frames)
+                _split_pdvs(data, view, offset, body_end, frames)
             else:
                 frames.append(ControlPdu(data[offset], data[body_start:body_end]))
             offset = body_end
         return offset
 
-    def _run(self, data: bytes, view: memoryview, start: int, frames: list[Frame]) -> int:
+    def _run(self, data: bytes, start: int, frames: list[Frame]) -> int:
         """Append the run that begins at `start`; return its end, which is `start` where there is none."""
         unpack_from = _SINGLE_PDV_PREFIX.unpack_from
         cap = self._max_pdu_length
@@ -189,7 +218,7 @@ class Framer:
                 longest = length
             offset = end
         if offset != start:
-            frames.append(PdvRun(context, control == LAST, view[start:offset], longest))
+            frames.append(PdvRun(context, control == LAST, Framed(data, start, offset, longest)))
         return offset
 
     def _check_header(self, data: bytes, offset: int, size: int) -> int:
@@ -213,26 +242,25 @@ class Framer:
         return offset + PDU_HEADER_LENGTH + int(length)
 
 
-def _split_pdvs(body: memoryview, frames: list[Frame]) -> None:
-    """The PDVs of a P-DATA-TF PDU that is not part of a run: commands, or several PDVs in a PDU."""
-    offset = 0
-    size = len(body)
-    if not size:
+def _split_pdvs(data: bytes, view: memoryview, start: int, size: int, frames: list[Frame]) -> None:
+    """
+    The PDVs of a P-DATA-TF PDU that is not part of a run: commands, or several PDVs in a PDU.
+
+    @param start: where the PDU begins in `data`, `size` where it ends.
+    """
+    offset = start + PDU_HEADER_LENGTH
+    if offset == size:
         raise RemoteProtocolError("P-DATA-TF carries no PDV")
     while offset < size:
         if size - offset < _PDV_HEADER.size:
             raise RemoteProtocolError("P-DATA-TF ends within a PDV header")
-        length, context_id, control = _PDV_HEADER.unpack_from(body, offset)
+        length, context_id, control = _PDV_HEADER.unpack_from(data, offset)
         end = offset + 4 + length
         if length < 2 or end > size:
             raise RemoteProtocolError("a PDV's length does not fit its P-DATA-TF")
+        is_alone = end == size and offset == start + PDU_HEADER_LENGTH
+        framed = Framed(data, start, size, size - start - PDU_HEADER_LENGTH) if is_alone else None
         # The other six bits of the control header are never checked (PS3.8 E.2).
-        frames.append(
-            Pdv(
-                context_id,
-                bool(control & COMMAND),
-                bool(control & LAST),
-                body[offset + _PDV_HEADER.size : end],
-            )
-        )
+        value = view[offset + _PDV_HEADER.size : end]
+        frames.append(Pdv(context_id, bool(control & COMMAND), bool(control & LAST), value, framed))
         offset = end

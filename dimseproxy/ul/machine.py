@@ -50,8 +50,6 @@ _PDU_EVENTS: Final[dict[type, Event]] = {
     Abort: Event.A_ABORT_PDU,
 }
 
-_SENDING_STATES = frozenset((State.ESTABLISHED, State.AWAITING_LOCAL_RELEASE_RESPONSE))
-
 _PROVIDER_ABORT = Abort(AbortSource.SERVICE_PROVIDER, AbortReason.NOT_SPECIFIED)
 
 
@@ -92,7 +90,11 @@ class UpperLayer:
         """Bytes from the peer, cut anywhere."""
         for frame in self._framer.receive_data(data):
             if isinstance(frame, (PdvRun, Pdv)):
-                self._fire(Event.P_DATA_TF_PDU, now, frame)
+                if self.state is State.ESTABLISHED:
+                    # DT-2 without the table: this is where the megabytes pass.
+                    self._indications.append(frame)
+                else:
+                    self._fire(Event.P_DATA_TF_PDU, now, frame)
             elif isinstance(frame, InvalidPdu):
                 self._invalid(frame.error, now)
             else:
@@ -125,7 +127,7 @@ class UpperLayer:
 
         @raise LocalProtocolError: where no data may be sent now.
         """
-        if self.state not in _SENDING_STATES:
+        if self.state is not State.ESTABLISHED and self.state is not State.AWAITING_LOCAL_RELEASE_RESPONSE:
             raise LocalProtocolError(f"no data may be sent in {self.state.value}")
 
     def request_release(self, now: float) -> None:
@@ -153,6 +155,8 @@ class UpperLayer:
 
     def data_to_send(self) -> bytes:
         """The PDUs that are due, once."""
+        if not self._out:
+            return b""
         data = b"".join(self._out)
         self._out.clear()
         return data
@@ -170,7 +174,7 @@ class UpperLayer:
     @property
     def is_established(self) -> bool:
         """Whether data may flow, in at least one direction."""
-        return self.state in _SENDING_STATES or self.state is State.AWAITING_RELEASE_RP
+        return self.state in (State.ESTABLISHED, State.AWAITING_LOCAL_RELEASE_RESPONSE, State.AWAITING_RELEASE_RP)
 
     def _take_indications(self) -> list[Indication]:
         indications, self._indications = self._indications, []
