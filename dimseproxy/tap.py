@@ -9,12 +9,12 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from attrs import evolve
 from twisted.application.service import IServiceCollection, MultiService
 from twisted.internet import reactor as _reactor
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.endpoints import clientFromString, serverFromString
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IStreamClientEndpoint, IStreamServerEndpoint
@@ -38,6 +38,9 @@ from dimseproxy.relay.hosts import Hosts
 from dimseproxy.relay.reception import Reception, Ways
 
 log = Logger()
+
+#: How long, in seconds, an A-ABORT at the end of the drain may take to reach its peer.
+_LAST_WORDS: Final = 1.0
 
 
 class Options(UsageOptions):
@@ -113,22 +116,36 @@ class ProxyService(MultiService):
     def privilegedStartService(self) -> None:
         """Listen, before twistd gives up its privileges."""
         MultiService.privilegedStartService(self)
+        failures: list[tuple[str, Failure]] = []
+
+        def failed(failure: Failure, name: str) -> None:
+            failures.append((name, failure))
+
         for name, (endpoint, factory) in self._listeners.items():
             listening = endpoint.listen(factory)
-            listening.addCallbacks(self._ports.append, _refuse_to_start, errbackArgs=(name, self._settings))
+            listening.addCallback(self._listens, name)
+            listening.addErrback(failed, name)
+        for name, failure in failures:
+            text = f"inbound {name} cannot listen on {self._settings.inbound[name].listen}: {_reason(failure)}"
+            log.critical("{text}", text=text)
+            sys.exit(f"dimseproxy: {text}")
 
     def startService(self) -> None:
         MultiService.startService(self)
         self._deadlines.start()
         self._hosts.start()
         signal.signal(signal.SIGHUP, self._hang_up)
-        for port, (name, inbound) in zip(self._ports, self._settings.inbound.items(), strict=True):
-            log.info(
-                "inbound {name} listens on {address}{tls}",
-                name=name,
-                address=port.getHost(),
-                tls=" with TLS" if inbound.tls else "",
-            )
+
+    def _listens(self, port: IListeningPort, name: str) -> None:
+        self._ports.append(port)
+        address = port.getHost()
+        log.info(
+            "inbound {name} listens on {host}:{port}{tls}",
+            name=name,
+            host=getattr(address, "host", address),
+            port=getattr(address, "port", ""),
+            tls=" with TLS" if self._settings.inbound[name].tls else "",
+        )
 
     def stopService(self) -> Deferred[object]:
         """
@@ -138,20 +155,25 @@ class ProxyService(MultiService):
             port.stopListening()
         factories = [factory for _, factory in self._listeners.values()]
         log.info("shutting down with {count} associations", count=sum(factory.count for factory in factories))
-        drained: Deferred[Any] = DeferredList([factory.drain() for factory in factories])
+        drained: Deferred[Any] = gatherResults([factory.drain() for factory in factories])
         self._reception.drain()
-        drained.addTimeout(self._settings.timeouts.drain, self._reactor)
+        seconds = self._settings.timeouts.drain
 
-        def cut(failure: Failure) -> None:
-            log.warn(
-                "associations are cut: they did not finish within {seconds:g} s", seconds=self._settings.timeouts.drain
-            )
+        def cut() -> None:
+            log.warn("associations are cut: they did not finish within {seconds:g} s", seconds=seconds)
+            self._reception.abort_all("the proxy is shutting down")
             for factory in factories:
-                factory.abort_all()
+                calls.append(self._reactor.callLater(_LAST_WORDS, factory.cut_all))
 
-        drained.addErrback(cut)
-        drained.addCallback(lambda _: self._stopped())
-        return drained
+        calls = [self._reactor.callLater(seconds, cut)]
+
+        def stopped(_: object) -> Deferred[object]:
+            for call in calls:
+                if call.active():
+                    call.cancel()
+            return self._stopped()
+
+        return drained.addCallback(stopped)
 
     def _stopped(self) -> Deferred[object]:
         self._deadlines.stop()
@@ -259,15 +281,12 @@ def _escaped(host: str) -> str:
     return host.replace("\\", "\\\\").replace(":", "\\:")
 
 
-def _refuse_to_start(failure: Failure, name: str, settings: Settings) -> None:
+def _reason(failure: Failure) -> str:
+    """Why a port cannot be listened on, in words."""
     error = failure.value
     if isinstance(error, CannotListenError):
-        reason = getattr(error.socketError, "strerror", None) or str(error.socketError)
-        text = f"inbound {name} cannot listen on {settings.inbound[name].listen}: {reason}"
-    else:
-        text = f"inbound {name} cannot listen on {settings.inbound[name].listen}: {failure.getErrorMessage()}"
-    log.critical("{text}", text=text)
-    sys.exit(f"dimseproxy: {text}")
+        return getattr(error.socketError, "strerror", None) or str(error.socketError)
+    return failure.getErrorMessage()
 
 
 def makeService(options: Options) -> ProxyService:

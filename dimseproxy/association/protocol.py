@@ -63,6 +63,10 @@ from dimseproxy.ul.state_table import State
 #: A peer for whom something waits takes at least this many bytes a second, or it counts as stalled.
 MINIMUM_RATE: Final = 1024
 
+#: Where data may be sent; the layer may be ahead of what the user was told, by what came in the same piece.
+_SENDING: Final = frozenset((State.ESTABLISHED, State.AWAITING_LOCAL_RELEASE_RESPONSE))
+_ENDED: Final = frozenset((State.IDLE, State.AWAITING_TRANSPORT_CLOSE))
+
 _numbers = count(1)
 
 
@@ -106,7 +110,9 @@ class Association(Protocol):
         self._is_over = False
         self._ending: AssociationAborted | None = None
         self._closing = False
+        self._releases_when_asked = False
         self._responds_when_confirmed = False
+        self._is_confirmed = False
         #: By when the peer must have answered, or closed.
         self._answer_due: float | None = None
         self._partial: tuple[int, float] | None = None
@@ -124,10 +130,8 @@ class Association(Protocol):
             self._deliver_held()
 
     def send(self, parts: Sequence[Part]) -> None:
-        if self._is_over:
-            return
-        self._layer.check_may_send_data()
-        self._stream.write(encode_parts(parts, self._peer_maximum))
+        if self._layer.state in _SENDING and not self._is_over:
+            self._stream.write(encode_parts(parts, self._peer_maximum))
 
     def pause(self) -> None:
         if not self._paused:
@@ -145,22 +149,28 @@ class Association(Protocol):
     def release(self) -> None:
         if self._is_over:
             return
-        self._layer.request_release(self._clock.seconds())
-        self._answer_due = self._clock.seconds() + self._limits.artim
-        self._carry_out()
+        if self._layer.state is State.ESTABLISHED:
+            self._layer.request_release(self._clock.seconds())
+            self._answer_due = self._clock.seconds() + self._limits.artim
+            self._carry_out()
+        elif self._layer.state is State.AWAITING_LOCAL_RELEASE_RESPONSE:
+            # The peer asked first, and the user is still to be told.
+            self._releases_when_asked = True
 
     def respond_release(self) -> None:
         if self._is_over:
             return
-        if self._layer.state is State.COLLISION_ACCEPTOR_AWAITING_RELEASE_RP:
-            # Both ends asked: the requestor's response comes first (PS3.8 7.2.2.7).
-            self._responds_when_confirmed = True
-            return
-        if self._layer.state is State.COLLISION_REQUESTOR_AWAITING_LOCAL_RESPONSE:
-            self._layer.respond_release(self._clock.seconds())
-        else:
-            self._is_over = True
-            self._layer.respond_release(self._clock.seconds())
+        match self._layer.state:
+            case State.COLLISION_REQUESTOR_AWAITING_LOCAL_RESPONSE:
+                self._layer.respond_release(self._clock.seconds())
+            case State.COLLISION_ACCEPTOR_AWAITING_RELEASE_RP | State.COLLISION_ACCEPTOR_AWAITING_LOCAL_RESPONSE if (
+                not self._is_confirmed
+            ):
+                # Both ends asked: the requestor's response comes first (PS3.8 7.2.2.7).
+                self._responds_when_confirmed = True
+            case State.AWAITING_LOCAL_RELEASE_RESPONSE | State.COLLISION_ACCEPTOR_AWAITING_LOCAL_RESPONSE:
+                self._is_over = True
+                self._layer.respond_release(self._clock.seconds())
         self._carry_out()
 
     def abort(self, source: int = AbortSource.SERVICE_USER, reason: int = 0) -> None:
@@ -168,8 +178,14 @@ class Association(Protocol):
             return
         self._is_over = True
         self._held.clear()
-        self._layer.abort(self._clock.seconds(), Abort(source, reason))
-        self._carry_out()
+        self._abort_layer(Abort(source, reason))
+
+    def cut(self) -> None:
+        """Close the connection at once, whatever waits."""
+        self._is_over = True
+        self._closing = True
+        self._held.clear()
+        self._stream.abort()
 
     # The transport
 
@@ -214,7 +230,6 @@ class Association(Protocol):
         for indication in self._layer.transport_closed(self._clock.seconds()):
             if isinstance(indication, Abort):
                 self._end(AssociationAborted(indication.source, indication.reason, why(reason)))
-        self._held.clear()
         if self.when_gone is not None:
             self.when_gone()
 
@@ -270,13 +285,12 @@ class Association(Protocol):
 
     def _miss_deadline(self, text: str) -> None:
         reason = AssociationAborted(AbortSource.SERVICE_PROVIDER, AbortReason.NOT_SPECIFIED, text)
-        if self._is_over:
+        if self._is_over or self._closing:
             # It was told the end before and did not close.
             self._closing = True
             self._stream.abort()
             return
-        self._layer.abort(self._clock.seconds(), Abort(reason.source, reason.reason))
-        self._carry_out()
+        self._abort_layer(Abort(reason.source, reason.reason))
         self._end(reason)
 
     # Inside
@@ -318,12 +332,16 @@ class Association(Protocol):
         if self._user is None:
             return
         if isinstance(pdu, ReleaseRequest):
-            self._user.release_requested()
-            return
+            if not self._releases_when_asked:
+                self._user.release_requested()
+                return
+            self.respond_release()
         self._answer_due = None
+        self._is_confirmed = True
         if self._responds_when_confirmed:
-            self._layer.respond_release(self._clock.seconds())
-        self._is_over = True
+            self.respond_release()
+        # An acceptor whose request crossed the requestor's still owes its own response.
+        self._is_over = self._layer.state is not State.COLLISION_ACCEPTOR_AWAITING_LOCAL_RESPONSE
         self._user.released()
 
     def _indicated(self, indication: Indication) -> None:
@@ -350,6 +368,11 @@ class Association(Protocol):
 
     def _log_end(self, text: str) -> None:
         self.log.info("association {number}: {text}", number=self.number, text=text)
+
+    def _abort_layer(self, abort: Abort) -> None:
+        if self._layer.state not in _ENDED:
+            self._layer.abort(self._clock.seconds(), abort)
+        self._carry_out()
 
     def _carry_out(self) -> None:
         """Send what the machine has to say, and close if it says so."""
@@ -388,8 +411,12 @@ class IncomingAssociation(Association):
         self.inbound = inbound
         self._requested = requested
 
+    @property
+    def _may_answer(self) -> bool:
+        return not self._is_over and self._layer.state is State.AWAITING_LOCAL_ASSOCIATE_RESPONSE
+
     def accept(self, accept: AssociateAccept, max_pdu_length: int) -> None:
-        if self._is_over:
+        if not self._may_answer:
             return
         own = self._limits.max_pdu_length
         information = evolve(
@@ -402,7 +429,7 @@ class IncomingAssociation(Association):
         self.resume()
 
     def reject(self, rejection: Rejection, why: str) -> None:
-        if self._is_over:
+        if not self._may_answer:
             return
         self._is_over = True
         self.log.info(

@@ -10,6 +10,8 @@ from dimseproxy.dimse.parts import Command, DataSetFragment, Part
 from dimseproxy.errors import AbortReason, RemoteProtocolError
 from dimseproxy.ul.framer import Framed, Pdv, PdvRun
 
+#: No presentation context has this id, not even where a peer sends 0.
+_NONE: Final = -1
 #: Command sets are a few hundred bytes; an N-GET of every attribute of a large IOD stays far below this.
 MAX_COMMAND_SET_LENGTH: Final = 64 * 1024
 
@@ -28,14 +30,14 @@ class Assembler:
         self._contexts = contexts
         self._command: list[bytes] = []
         self._command_length = 0
-        self._command_context = 0
-        #: The context in which a data set is due, 0 for none.
-        self._data_set_context = 0
+        #: The context of the command that is arriving in fragments, and that in which a data set is due.
+        self._command_context = _NONE
+        self._data_set_context = _NONE
 
     @property
     def is_within_message(self) -> bool:
         """Whether the peer owes the rest of a message."""
-        return bool(self._command or self._data_set_context)
+        return self._command_context != _NONE or self._data_set_context != _NONE
 
     def receive(self, pdvs: Pdv | PdvRun) -> Part | None:
         """
@@ -48,34 +50,37 @@ class Assembler:
             if context_id != self._data_set_context:
                 raise self._unexpected(context_id)
             if pdvs.is_last:
-                self._data_set_context = 0
+                self._data_set_context = _NONE
             return DataSetFragment(context_id, (), pdvs.is_last, pdvs.framed)
         if pdvs.is_command:
             return self._receive_command(pdvs)
         if context_id != self._data_set_context:
             raise self._unexpected(context_id)
         if pdvs.is_last:
-            self._data_set_context = 0
+            self._data_set_context = _NONE
         return DataSetFragment(context_id, (pdvs.data,), pdvs.is_last)
 
     def _receive_command(self, pdv: Pdv) -> Command | None:
-        if self._data_set_context or (self._command and pdv.context_id != self._command_context):
+        if self._data_set_context != _NONE or self._command_context not in (_NONE, pdv.context_id):
             raise RemoteProtocolError("a command interrupts a message", AbortReason.UNEXPECTED_PARAMETER)
         if pdv.context_id not in self._contexts:
             raise self._unexpected(pdv.context_id)
-        if pdv.is_last and not self._command:
+        if pdv.is_last and self._command_context == _NONE:
             # Nearly always: the whole command set in one PDV.
             return self._whole_command(pdv, bytes(pdv.data), pdv.framed)
         self._command_length += len(pdv.data)
         if self._command_length > MAX_COMMAND_SET_LENGTH:
             raise RemoteProtocolError(f"a command set is longer than {MAX_COMMAND_SET_LENGTH} bytes")
-        self._command.append(bytes(pdv.data))
+        if pdv.data:
+            # Fragments without data cost nothing, however many come.
+            self._command.append(bytes(pdv.data))
         self._command_context = pdv.context_id
         if not pdv.is_last:
             return None
         data = b"".join(self._command)
         self._command = []
         self._command_length = 0
+        self._command_context = _NONE
         return self._whole_command(pdv, data, None)
 
     def _whole_command(self, pdv: Pdv, data: bytes, framed: Framed | None) -> Command:

@@ -87,6 +87,27 @@ _MESSAGE_ID: Final = int(Element.MESSAGE_ID)
 _MESSAGE_ID_BEING_RESPONDED_TO: Final = int(Element.MESSAGE_ID_BEING_RESPONDED_TO)
 _STATUS: Final = int(Element.STATUS)
 
+#: `decode` refuses one of another length; whoever asks for a number may rely on it.
+_US_ELEMENTS: Final = frozenset(
+    int(element)
+    for element in (
+        Element.COMMAND_FIELD,
+        Element.MESSAGE_ID,
+        Element.MESSAGE_ID_BEING_RESPONDED_TO,
+        Element.PRIORITY,
+        Element.COMMAND_DATA_SET_TYPE,
+        Element.STATUS,
+        Element.ERROR_ID,
+        Element.EVENT_TYPE_ID,
+        Element.ACTION_TYPE_ID,
+        Element.REMAINING_SUB_OPERATIONS,
+        Element.COMPLETED_SUB_OPERATIONS,
+        Element.FAILED_SUB_OPERATIONS,
+        Element.WARNING_SUB_OPERATIONS,
+        Element.MOVE_ORIGINATOR_MESSAGE_ID,
+    )
+)
+
 _UI = frozenset(
     (
         Element.AFFECTED_SOP_CLASS_UID,
@@ -142,6 +163,11 @@ class CommandSet:
             offset = start + length
             if group or offset > size:
                 raise RemoteProtocolError("a command set carries an element of another group, or ends within a value")
+            if length != 2 and length and element in _US_ELEMENTS:
+                raise RemoteProtocolError(f"command element (0000,{element:04X}) has {length} bytes instead of 2")
+            if element in values:
+                # The next to read it might take the other one.
+                raise RemoteProtocolError(f"command element (0000,{element:04X}) is there twice")
             values[element] = data[start:offset]
         return cls(values, data)
 
@@ -170,14 +196,10 @@ class CommandSet:
     def number(self, element: int) -> int | None:
         """
         The unsigned value of a US element; None where it is absent or empty.
-
-        @raise RemoteProtocolError: where it has another length.
         """
         value = self._values.get(element)
         if not value:
             return None
-        if len(value) != 2:
-            raise RemoteProtocolError(f"command element (0000,{element:04X}) has {len(value)} bytes instead of 2")
         return value[0] | value[1] << 8
 
     def text(self, element: Element) -> str:

@@ -55,10 +55,10 @@ class DimseInbound(Factory):
         self._check_empty()
         return self._when_empty
 
-    def abort_all(self) -> None:
-        """End all associations, whatever they do."""
+    def cut_all(self) -> None:
+        """Cut the connections of all associations, whatever they do; those in order have been aborted before."""
         for association in tuple(self._associations):
-            association.abort()
+            association.cut()
 
     @property
     def count(self) -> int:

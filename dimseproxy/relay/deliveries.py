@@ -10,21 +10,31 @@ The destinations are asked first, as on every association: the delivery is answe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from twisted.internet.defer import Deferred, inlineCallbacks
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from dimseproxy.association.deadlines import IDeadlines, IWatched
 from dimseproxy.association.interfaces import IAssociationUser, IIncomingAssociation
 from dimseproxy.dataset.head import STUDY_INSTANCE_UID, TRANSACTION_UID, Head
 from dimseproxy.dimse.command_set import CommandField, CommandSet, Element, response_to
 from dimseproxy.dimse.parts import Command, DataSetFragment, Part
 from dimseproxy.dimse.sop_classes import STORAGE_COMMITMENT_PUSH, VERIFICATION
 from dimseproxy.dimse.status import Status
-from dimseproxy.errors import NO_REASON_GIVEN, TEMPORARY_CONGESTION, AssociationAborted, AssociationFailed
+from dimseproxy.errors import (
+    NO_REASON_GIVEN,
+    TEMPORARY_CONGESTION,
+    AbortSource,
+    AssociationAborted,
+    AssociationFailed,
+    OperationRefused,
+)
 from dimseproxy.relay.destinations import Destination, DestinationLeg, restricted
 from dimseproxy.relay.retrieves import Commitments, Retrieve, Retrieves
+from dimseproxy.relay.silence import Silence
 from dimseproxy.ul.negotiation import inward_accept, refuse
 from dimseproxy.ul.pdu import AnsweredContext, AssociateAccept, ContextResult
 from dimseproxy.ul.user_information import UserInformation
@@ -50,11 +60,13 @@ class _Message:
         self.transaction = ""
 
 
-@implementer(IAssociationUser)
+@implementer(IAssociationUser, IWatched)
 class Delivery:
     """
     @param association: from the outbound.
     @param outbound: the outbound's name.
+    @param idle_seconds: how long it may lie idle, or wait for a destination's answer.
+    @param when_over: called once at the end.
     """
 
     def __init__(
@@ -63,8 +75,16 @@ class Delivery:
         outbound: str,
         retrieves: Retrieves,
         commitments: Commitments,
+        deadlines: IDeadlines,
+        idle_seconds: float,
+        when_over: Callable[[], None],
     ) -> None:
         self._association = association
+        self._deadlines = deadlines
+        self._idle_seconds = idle_seconds
+        self._when_over = when_over
+        self._silence = Silence(deadlines.clock.seconds())
+        self._is_draining = False
         self._outbound = outbound
         self._title = association.request.called_ae_title
         self._retrieves = retrieves
@@ -83,7 +103,14 @@ class Delivery:
     def begin(self) -> Deferred[None]:
         """Ask the destinations, then answer the outbound."""
         self._association.use(self)
-        return self._negotiate()
+        self._deadlines.watch(self)
+        negotiation: Deferred[None] = self._negotiate()
+        return negotiation.addErrback(self._broken)
+
+    def _broken(self, failure: Failure) -> None:
+        """A mistake of ours must not leave the outbound waiting."""
+        log.failure("association {number}: broken", failure, number=self._association.number)
+        self.abort("broken")
 
     @inlineCallbacks
     def _negotiate(self):  # type: ignore[no-untyped-def]
@@ -103,13 +130,11 @@ class Delivery:
                 return
             self._legs[destination.key] = leg
             request = restricted(request, leg)
-            if not request.contexts:
-                break
         if not self._legs and not any(
             each.abstract_syntax == VERIFICATION for each in self._association.request.contexts
         ):
             pending = bool(self._destinations())
-            self._is_over = True
+            self._over()
             self._association.reject(
                 TEMPORARY_CONGESTION if pending else NO_REASON_GIVEN,
                 "no destination takes the delivery" if pending else "nobody asked for this delivery",
@@ -151,6 +176,7 @@ class Delivery:
     # From the outbound
 
     def received(self, parts: Sequence[Part]) -> None:
+        self._silence.broken()
         for part in parts:
             if isinstance(part, Command):
                 self._begin_message(part)
@@ -236,9 +262,13 @@ class Delivery:
         elif leg.accepted.get(context_id) != self._association.established.contexts[context_id].transfer_syntax:
             message.refusal = Status.SOP_CLASS_NOT_SUPPORTED
         else:
-            message.leg = leg
-            self._asked[message.command.command_set.message_id] = message
-            leg.send([Command(context_id, command_set)])
+            try:
+                leg.send([Command(context_id, command_set)])
+            except OperationRefused as error:
+                message.refusal = error.status
+            else:
+                message.leg = leg
+                self._asked[message.command.command_set.message_id] = message
 
     def _refuse(self, message: _Message) -> None:
         """Answer it ourselves; what nobody asked for is not authorized."""
@@ -254,6 +284,7 @@ class Delivery:
     # From the destinations
 
     def leg_received(self, leg: DestinationLeg, parts: Sequence[Part]) -> None:
+        self._silence.broken()
         for part in parts:
             if isinstance(part, Command) and part.command_set.is_response:
                 message = self._asked.pop(part.command_set.responds_to, None)
@@ -304,9 +335,13 @@ class Delivery:
             leg.resume()
 
     def release_requested(self) -> None:
-        self._over("released")
-        for leg in self._legs.values():
-            if leg not in self._dead:
+        within = None if self._current is None else self._current.leg
+        self._log("released")
+        self._over()
+        for leg in self._living():
+            if leg is within:
+                leg.cut()
+            else:
                 leg.finish()
         self._association.respond_release()
 
@@ -314,13 +349,42 @@ class Delivery:
         """Never asked for."""
 
     def ended(self, reason: AssociationAborted) -> None:
-        self._over(str(reason))
-        for leg in self._legs.values():
-            if leg not in self._dead:
-                leg.cut()
+        self._log(str(reason))
+        self._over()
+        for leg in self._living():
+            leg.cut()
 
-    def _over(self, text: str) -> None:
-        self._is_over = True
+    def abort(self, text: str) -> None:
+        """End it now, towards everybody."""
+        self._association.abort(AbortSource.SERVICE_PROVIDER, 0)
+        self.ended(AssociationAborted(AbortSource.SERVICE_PROVIDER, 0, text))
+
+    def drain(self) -> None:
+        """End as soon as nothing is under way."""
+        self._is_draining = True
+        if self._is_idle:
+            self.abort("the proxy is shutting down")
+
+    def check(self, now: float) -> None:
+        if self._is_draining and self._is_idle:
+            self.abort("the proxy is shutting down")
+        elif self._silence.lasts(now) >= self._idle_seconds:
+            self.abort(f"silent for {self._idle_seconds:g} s")
+
+    @property
+    def _is_idle(self) -> bool:
+        return not self._asked and self._current is None
+
+    def _living(self) -> list[DestinationLeg]:
+        return [leg for leg in self._legs.values() if leg not in self._dead]
+
+    def _over(self) -> None:
+        if not self._is_over:
+            self._is_over = True
+            self._deadlines.forget(self)
+            self._when_over()
+
+    def _log(self, text: str) -> None:
         log.info(
             "association {number}: delivery {text}; {delivered} delivered, {refused} refused",
             number=self._association.number,

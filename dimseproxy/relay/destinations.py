@@ -8,7 +8,7 @@ takes the objects on the association that it asked on.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from attrs import evolve, field, frozen
 from twisted.internet.defer import Deferred, succeed
@@ -17,7 +17,8 @@ from zope.interface import implementer
 from dimseproxy.association.interfaces import IAssociation, IAssociationUser, IOutbound
 from dimseproxy.dimse.command_set import Element
 from dimseproxy.dimse.parts import Command, Part
-from dimseproxy.errors import AbortSource, AssociationAborted
+from dimseproxy.dimse.status import Status
+from dimseproxy.errors import AbortSource, AssociationAborted, OperationRefused
 from dimseproxy.relay.turns import Source, Turns
 from dimseproxy.ul.negotiation import outward_request
 from dimseproxy.ul.pdu import AssociateRequest
@@ -92,13 +93,17 @@ class Destination(Protocol):
         """
 
 
+#: How many answers a caller may owe to the sub-operations of its C-GETs.
+MAX_SUB_OPERATIONS: Final = 1024
+
+
 @frozen
 class ApplicationDestination:
     """
     An application of the configuration.
 
     @ivar title: its AE title.
-    @ivar calling_ae_title: how the proxy calls it.
+    @ivar calling_ae_title: how the proxy calls it: by the title that it knows the proxy by.
     @ivar outbound: how it is reached.
     """
 
@@ -108,7 +113,7 @@ class ApplicationDestination:
 
     @property
     def key(self) -> object:
-        return self.title
+        return self.title, self.calling_ae_title
 
     def open(self, request: AssociateRequest) -> Deferred[DestinationLeg]:
         outward = outward_request(
@@ -210,7 +215,13 @@ class CallerDestination:
         return succeed(CallerLeg(self, contexts))
 
     def lease(self, leg: CallerLeg) -> int:
-        """A message id for a sub-operation, unique on the caller's association."""
+        """
+        A message id for a sub-operation, unique on the caller's association.
+
+        @raise OperationRefused: where the caller owes too many answers.
+        """
+        if len(self._legs) >= MAX_SUB_OPERATIONS:
+            raise OperationRefused(Status.OUT_OF_RESOURCES, "Too many sub-operations")
         self._last_message_id = self._last_message_id % 0xFFFF + 1
         while self._last_message_id in self._legs:
             self._last_message_id = self._last_message_id % 0xFFFF + 1
@@ -313,12 +324,13 @@ FindApplication = Callable[[str], Destination | None]
 
 def restricted(request: AssociateRequest, leg: DestinationLeg) -> AssociateRequest:
     """
-    The request with only those contexts and transfer syntaxes that a leg accepted: what a further destination is
-    asked for, so that one answer to the delivery fits both.
+    The request, with each context that a leg accepted in the transfer syntax that it chose: what a further destination
+    is asked for, so that one answer to the delivery fits both.
     """
     contexts = tuple(
         evolve(context, transfer_syntaxes=(leg.accepted[context.context_id],))
-        for context in request.contexts
         if context.context_id in leg.accepted
+        else context
+        for context in request.contexts
     )
     return evolve(request, contexts=contexts)

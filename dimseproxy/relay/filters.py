@@ -7,11 +7,11 @@ for cross without passing a filter at all.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from dimseproxy.dimse.command_set import CommandSet, response_to
+from dimseproxy.dimse.command_set import CommandField, Element, response_to
 from dimseproxy.dimse.parts import Command, DataSetFragment, Part
-from dimseproxy.dimse.sop_classes import service_of_request
+from dimseproxy.dimse.sop_classes import fits, service_of_request
 from dimseproxy.dimse.status import Status
 
 #: Sends parts back to the caller, past what flows from the outbound.
@@ -78,29 +78,57 @@ class Refusing(Filter):
 
 class Permissions(Refusing):
     """
-    Refuses what the application may not do (PS3.7 C.5.16, not authorized).
+    Refuses what the application may not do (PS3.7 C.5.16, not authorized), and what a context is not for.
 
-    Presentation contexts of services that it may not use were refused before; what is left is SOP classes that
-    nobody has heard of: their requests tell the service.
+    Presentation contexts of services that it may not use were refused before.  That is not enough: some peers obey a
+    command whatever the context it comes in, and a SOP class that nobody has heard of may be for anything.
 
-    @param may: the services that the application may ask for.
+    @param may: the services that the application may ask for; None for all.
     @param abstract_syntaxes: of the accepted contexts, by id.
     """
 
-    def __init__(self, may: frozenset[str], abstract_syntaxes: dict[int, str], answer: Answer) -> None:
+    def __init__(self, may: frozenset[str] | None, abstract_syntaxes: Mapping[int, str], answer: Answer) -> None:
         super().__init__(answer)
         self._may = may
         self._abstract_syntaxes = abstract_syntaxes
+        self._allowed: set[tuple[int, int]] = set()
 
     def outward(self, part: Part) -> Sequence[Part]:
         if isinstance(part, DataSetFragment):
             return self.swallow(part) if self.is_refusing else (part,)
-        command = part.command_set
-        if command.is_response or self._is_allowed(part.context_id, command):
+        command_set = part.command_set
+        kind = (part.context_id, command_set.command_field)
+        if kind in self._allowed or command_set.is_response:
             return (part,)
-        return self.refuse(part, Status.NOT_AUTHORIZED, "Not authorized")
+        abstract_syntax = self._abstract_syntaxes.get(part.context_id, "")
+        if not fits(abstract_syntax, command_set.command_field):
+            return self.refuse(part, Status.UNRECOGNIZED_OPERATION, "Not for this SOP class")
+        if command_set.command_field != CommandField.C_CANCEL_RQ and not self._is_allowed(abstract_syntax, part):
+            return self.refuse(part, Status.NOT_AUTHORIZED, "Not authorized")
+        self._allowed.add(kind)
+        return (part,)
 
-    def _is_allowed(self, context_id: int, command: CommandSet) -> bool:
-        if command.name == "C-CANCEL-RQ":
-            return True
-        return service_of_request(self._abstract_syntaxes.get(context_id, ""), command.command_field) in self._may
+    def _is_allowed(self, abstract_syntax: str, part: Command) -> bool:
+        return self._may is None or service_of_request(abstract_syntax, part.command_set.command_field) in self._may
+
+
+class KnownDestinations(Refusing):
+    """
+    Refuses a C-MOVE to an application that is not configured (PS3.4 C.4.2.1.5).
+
+    @param is_known: by AE title.
+    """
+
+    def __init__(self, is_known: Callable[[str], bool], answer: Answer) -> None:
+        super().__init__(answer)
+        self._is_known = is_known
+
+    def outward(self, part: Part) -> Sequence[Part]:
+        if isinstance(part, DataSetFragment):
+            return self.swallow(part) if self.is_refusing else (part,)
+        command_set = part.command_set
+        if command_set.command_field == CommandField.C_MOVE_RQ and not self._is_known(
+            command_set.text(Element.MOVE_DESTINATION)
+        ):
+            return self.refuse(part, Status.MOVE_DESTINATION_UNKNOWN, "Move destination unknown")
+        return (part,)

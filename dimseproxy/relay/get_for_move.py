@@ -34,6 +34,8 @@ log = Logger()
 
 #: An association has 128 context ids; one is for C-GET itself.
 _MAX_STORAGE_CONTEXTS: Final = 127
+#: Each takes two associations.
+MAX_RETRIEVES_OF_A_CALLER: Final = 8
 #: An identifier with a list of some thousand UIDs.
 MAX_IDENTIFIER_LENGTH: Final = 1024 * 1024
 
@@ -147,6 +149,12 @@ class MovesByGet(Refusing):
         destination = self._find_application(command_set.text(Element.MOVE_DESTINATION))
         if destination is None:
             return self.refuse(part, Status.MOVE_DESTINATION_UNKNOWN, "Move destination unknown")
+        if not command_set.has_data_set or command_set.sop_class not in GET_OF_MOVE:
+            return self.refuse(part, Status.IDENTIFIER_DOES_NOT_MATCH, "No identifier for a retrieve")
+        if command_set.message_id in self._running:
+            return self.refuse(part, Status.DUPLICATE_INVOCATION, "Message id in use")
+        if len(self._running) >= MAX_RETRIEVES_OF_A_CALLER:
+            return self.refuse(part, Status.OUT_OF_RESOURCES, "Too many retrieves")
         context = self._originator.association.established.contexts[part.context_id]
         get = _Get(part, context.transfer_syntax, self._originator, destination, self._finished)
         self._running[command_set.message_id] = get

@@ -21,6 +21,7 @@ from dimseproxy.dimse.parts import Command, Part
 from dimseproxy.dimse.status import is_pending
 from dimseproxy.errors import AbortSource, AssociationAborted
 from dimseproxy.relay.filters import Filter
+from dimseproxy.relay.silence import Silence
 from dimseproxy.relay.turns import Source, Turns
 
 if TYPE_CHECKING:
@@ -60,13 +61,16 @@ class _Leg:
         self.source = other.turns.source(self.association.pause, self.association.resume)
 
     def received(self, parts: Sequence[Part]) -> None:
-        relay = self._relay
-        relay.activity += 1
+        self._relay.silence.broken()
+        for part in parts:
+            # What is asked counts as it was asked, whatever a filter makes of it; and what is answered as it arrives.
+            if isinstance(part, Command) and not part.command_set.is_response:
+                self._note_request(part)
         if self._steps:
             parts = self._filtered(parts)
         for part in parts:
-            if isinstance(part, Command):
-                self._note(part)
+            if isinstance(part, Command) and part.command_set.is_response:
+                self.other.note_response(part)
         if parts:
             self.source.send(parts)
 
@@ -89,21 +93,22 @@ class _Leg:
             moved = [result for each in moved for result in step(each)]
         return moved
 
-    def _note(self, command: Command) -> None:
-        """Keep account of what is under way."""
-        command_set = command.command_set
-        if command_set.is_response:
-            if not is_pending(command_set.status):
-                self.other.awaiting.discard(command_set.responds_to)
-        elif command_set.command_field != _C_CANCEL_RQ:
-            self.awaiting.add(command_set.message_id)
-            self._relay.requests[command_set.command_field] += 1
+    def _note_request(self, request: Command) -> None:
+        command_field = request.command_set.command_field
+        if command_field != _C_CANCEL_RQ:
+            self.awaiting.add(request.command_set.message_id)
+            self._relay.requests[command_field] += 1
+
+    def note_response(self, response: Command) -> None:
+        """This leg's peer is answered."""
+        if not is_pending(response.command_set.status):
+            self.awaiting.discard(response.command_set.responds_to)
 
     def pause_sending(self) -> None:
-        self.other.association.pause()
+        self.turns.pause()
 
     def resume_sending(self) -> None:
-        self.other.association.resume()
+        self.turns.resume()
 
     def release_requested(self) -> None:
         self.asked_for_release = True
@@ -147,10 +152,8 @@ class Relay:
         self._answers: Source | None = None
         self._is_over = False
         self._is_draining = False
-        #: Grows whenever something arrives, from either side.
-        self.activity = 0
+        self.silence = Silence(deadlines.clock.seconds())
         self.requests: Counter[int] = Counter()
-        self._last_look = (0, deadlines.clock.seconds())
         self._began = deadlines.clock.seconds()
 
     @property
@@ -177,8 +180,8 @@ class Relay:
         if self._answers is None:
             self._answers = self.to_caller.source(lambda: None, lambda: None)
         for part in parts:
-            if isinstance(part, Command) and part.command_set.is_response and not is_pending(part.command_set.status):
-                self._caller.awaiting.discard(part.command_set.responds_to)
+            if isinstance(part, Command) and part.command_set.is_response:
+                self._caller.note_response(part)
         self._answers.send(parts)
 
     def drain(self) -> None:
@@ -194,14 +197,12 @@ class Relay:
         self.over(text)
 
     def check(self, now: float) -> None:
-        activity, since = self._last_look
+        silent = self.silence.lasts(now)
         if self._is_draining and self.is_idle:
             self.abort("the proxy is shutting down")
-        elif activity != self.activity:
-            self._last_look = (self.activity, now)
-        elif self.is_idle and now - since >= self._timeouts.idle:
+        elif self.is_idle and silent >= self._timeouts.idle:
             self.abort(f"idle for {self._timeouts.idle:g} s")
-        elif not self.is_idle and now - since >= self._timeouts.dimse:
+        elif not self.is_idle and silent >= self._timeouts.dimse:
             self.abort(f"no response within {self._timeouts.dimse:g} s")
 
     def over(self, text: str) -> None:

@@ -15,11 +15,14 @@ from attrs import define, field, frozen
 
 from dimseproxy.dimse.command_set import CommandSet, Element
 from dimseproxy.dimse.status import Status, is_done, is_pending
+from dimseproxy.errors import OperationRefused
 from dimseproxy.relay.destinations import Destination
 
 #: Our message ids are from the upper half: callers count from 1.
 _FIRST_MESSAGE_ID: Final = 0x8000
 _LAST_MESSAGE_ID: Final = 0xFFFF
+#: Far fewer than there are message ids, far more than any PACS works on.
+MAX_RETRIEVES: Final = 16_384
 #: Commitments may take days; the oldest are forgotten when there are more than this.
 MAX_COMMITMENTS: Final = 100_000
 
@@ -44,7 +47,7 @@ class Retrieve:
     originator: str
     originator_message_id: int
     destination: Destination
-    studies: frozenset[str] = frozenset()
+    studies: frozenset[str] = field(default=frozenset(), repr=False)
     sent: Counter[bool] = field(factory=Counter)
 
     def account(self, status: int) -> None:
@@ -58,20 +61,21 @@ class Retrieve:
         """
         if is_pending(response.status):
             return response
+        reported = response.number(Element.FAILED_SUB_OPERATIONS) or 0
         completed = response.number(Element.COMPLETED_SUB_OPERATIONS) or 0
         warning = response.number(Element.WARNING_SUB_OPERATIONS) or 0
-        missing = completed + warning - self.sent[True]
-        if missing <= 0:
+        missing = max(completed + warning - self.sent[True], 0)
+        failed = max(reported + missing, self.sent[False])
+        if failed == reported:
             return response
-        failed = (response.number(Element.FAILED_SUB_OPERATIONS) or 0) + missing
         status: int = response.status
         if is_done(status):
             status = Status.SUB_OPERATIONS_WITH_FAILURES if self.sent[True] else Status.UNABLE_TO_PERFORM_SUB_OPERATIONS
         return response.replace(
             {
                 Element.COMPLETED_SUB_OPERATIONS: max(completed - missing, 0),
-                Element.WARNING_SUB_OPERATIONS: warning - max(missing - completed, 0),
-                Element.FAILED_SUB_OPERATIONS: failed,
+                Element.WARNING_SUB_OPERATIONS: max(warning - max(missing - completed, 0), 0),
+                Element.FAILED_SUB_OPERATIONS: min(failed, 0xFFFF),
                 Element.STATUS: status,
             }
         )
@@ -95,7 +99,11 @@ class Retrieves:
         """
         Lease a message id, and of the proxy's titles that the outbound knows the one that tells most: a free one, or
         else one of the same destination, or else the one with the fewest.
+
+        @raise OperationRefused: where too many are open.
         """
+        if len(self._open) >= MAX_RETRIEVES:
+            raise OperationRefused(Status.OUT_OF_RESOURCES, "Too many retrieves")
         message_id = next(each for each in self._message_ids if each not in self._open)
         used: Counter[str] = Counter()
         shared: set[str] = set()

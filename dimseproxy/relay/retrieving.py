@@ -9,6 +9,7 @@ the C-STORE sub-operations that it waits for.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 from pydicom.tag import BaseTag
 
@@ -17,10 +18,13 @@ from dimseproxy.dimse.command_set import CommandField, CommandSet, Element
 from dimseproxy.dimse.parts import Command, DataSetFragment, Part
 from dimseproxy.dimse.sop_classes import GET_OF_MOVE, MOVE_OF_GET, STORAGE_COMMITMENT_PUSH
 from dimseproxy.dimse.status import Status, is_pending
+from dimseproxy.errors import OperationRefused
 from dimseproxy.relay.destinations import CallerDestination, Destination, FindApplication
 from dimseproxy.relay.filters import Answer, Filter, Refusing
 from dimseproxy.relay.retrieves import Commitments, Retrieve, Retrieves
 
+#: How many C-MOVEs or C-GETs may be under way on one association.
+MAX_RETRIEVES_OF_A_CALLER: Final = 64
 #: Opens a retrieve of this association: originator's message id and destination in, the entry out.
 OpenRetrieve = Callable[[int, Destination], Retrieve]
 
@@ -116,7 +120,12 @@ class MovesThrough(Refusing):
         destination = self._destination(command_set)
         if destination is None:
             return self.refuse(request, Status.MOVE_DESTINATION_UNKNOWN, "Move destination unknown")
-        retrieve = self._open_retrieve(command_set.message_id, destination)
+        if len(self._by_own_id) >= MAX_RETRIEVES_OF_A_CALLER:
+            return self.refuse(request, Status.OUT_OF_RESOURCES, "Too many retrieves")
+        try:
+            retrieve = self._open_retrieve(command_set.message_id, destination)
+        except OperationRefused as error:
+            return self.refuse(request, error.status, error.comment)
         self._by_own_id[retrieve.message_id] = retrieve
 
         def found(studies: tuple[str, ...]) -> None:

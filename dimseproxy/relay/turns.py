@@ -2,7 +2,7 @@
 Several sources sending to one association, a message at a time.
 
 PS3.8 Annex E lets no message interrupt another.  A source that begins while another is within a message waits, with its
-peer paused, so that what waits is at most what had been read already.
+peer paused, so that what waits is at most what had been read already.  So does every source while the receiver is slow.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ class Source:
 
     def __init__(self, turns: Turns, pause: Callable[[], None], resume: Callable[[], None]) -> None:
         self._turns = turns
-        self.pause = pause
-        self.resume = resume
+        self._pause = pause
+        self._resume = resume
+        self._reasons = 0
         self.waiting: deque[Part] = deque()
 
     def send(self, parts: Sequence[Part]) -> None:
@@ -38,6 +39,18 @@ class Source:
         """
         return self._turns.withdraw(self)
 
+    def hold(self) -> None:
+        """A reason to wait came up; it may be the second one."""
+        self._reasons += 1
+        if self._reasons == 1:
+            self._pause()
+
+    def let_go(self) -> None:
+        """A reason to wait is gone."""
+        self._reasons -= 1
+        if not self._reasons:
+            self._resume()
+
 
 class Turns:
     """
@@ -46,29 +59,50 @@ class Turns:
 
     def __init__(self, send: Callable[[Sequence[Part]], None]) -> None:
         self._send = send
+        self._sources: list[Source] = []
         self._within: Source | None = None
         self._queue: deque[Source] = deque()
+        self._is_slow = False
 
     def source(self, pause: Callable[[], None], resume: Callable[[], None]) -> Source:
         """A further source."""
-        return Source(self, pause, resume)
+        source = Source(self, pause, resume)
+        self._sources.append(source)
+        if self._is_slow:
+            source.hold()
+        return source
+
+    def pause(self) -> None:
+        """The receiver is slow."""
+        if not self._is_slow:
+            self._is_slow = True
+            for source in tuple(self._sources):
+                source.hold()
+
+    def resume(self) -> None:
+        """The receiver takes more."""
+        if self._is_slow:
+            self._is_slow = False
+            for source in tuple(self._sources):
+                source.let_go()
 
     def send(self, source: Source, parts: Sequence[Part]) -> None:
         """Send parts of a source, in order, as far as its turn goes."""
-        if self._queue and source in self._queue:
-            source.waiting.extend(parts)
+        if self._within is source or (self._within is None and not self._queue):
+            self._send(parts)
+            self._note(source, parts[-1])
+            if self._queue:
+                self._next()
             return
-        if self._within is not None and self._within is not source:
-            source.waiting.extend(parts)
+        source.waiting.extend(parts)
+        if source not in self._queue:
             self._queue.append(source)
-            source.pause()
-            return
-        self._send(parts)
-        self._note(source, parts[-1])
-        self._next()
+            source.hold()
 
     def withdraw(self, source: Source) -> bool:
         """See `Source.withdraw`."""
+        if source in self._sources:
+            self._sources.remove(source)
         source.waiting.clear()
         if source in self._queue:
             self._queue.remove(source)
@@ -89,4 +123,4 @@ class Turns:
             source.waiting.clear()
             self._send(parts)
             self._note(source, parts[-1])
-            source.resume()
+            source.let_go()

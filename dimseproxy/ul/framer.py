@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from struct import Struct
 from typing import Final
 
-from attrs import frozen
+from attrs import field, frozen
 
 from dimseproxy.errors import AbortReason, RemoteProtocolError
 from dimseproxy.ul.pdu import PduType
@@ -40,7 +40,8 @@ class ControlPdu:
     """A whole PDU other than P-DATA-TF, not decoded yet."""
 
     pdu_type: int
-    body: bytes
+    # An A-ASSOCIATE-RQ may carry a user identity.
+    body: bytes = field(repr=False)
 
 
 class Framed:

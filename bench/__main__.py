@@ -1,0 +1,70 @@
+"""``python -m bench NAME [--quick] [--rounds N]``: run one benchmark, or all, and print what they show."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from bench.churn import run_churn
+from bench.latency import run_latency
+from bench.memory import run_memory
+from bench.options import Options
+from bench.processes import BenchError, raise_file_limit
+from bench.profile import LOADS, profile
+from bench.speed import run_speed, run_stock
+from bench.stalled import run_limit, run_stalled
+from bench.table import Report
+
+BENCHMARKS: dict[str, Callable[[Options, Path], list[Report]]] = {
+    "speed": run_speed,
+    "stock": run_stock,
+    "churn": run_churn,
+    "memory": run_memory,
+    "stalled": run_stalled,
+    "limit": run_limit,
+    "latency": run_latency,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what the command line names.
+
+    Returns 0 when every claim held, 1 when one did not, 2 when it could not be measured.
+    """
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Benchmarks side by side.")
+    parser.add_argument("name", choices=[*BENCHMARKS, "all", "profile"])
+    parser.add_argument("load", nargs="?", help=f"profile: what to do to the proxy: {', '.join(LOADS)}")
+    parser.add_argument("--quick", action="store_true", help="a brief run; its figures are not to be quoted")
+    parser.add_argument("--rounds", type=int, help="how often each subject is measured")
+    parser.add_argument("--workload", default="", help="speed: only workloads with this in their name")
+    parser.add_argument("--only", action="append", default=[], metavar="SUBJECT", help="leave others out")
+    parser.add_argument(
+        "--other", action="append", default=[], metavar="NAME=COMMAND", help="a further proxy: {port}, {sink}"
+    )
+    parsed = parser.parse_args(arguments)
+    others = dict(entry.split("=", 1) for entry in parsed.other)
+    options = Options(parsed.quick, parsed.rounds, parsed.workload, tuple(parsed.only), others)
+    if parsed.name == "profile":
+        with tempfile.TemporaryDirectory(prefix="bench-profile-") as directory:
+            print(profile(parsed.load or "ct", Path(directory)))
+        return 0
+    names = list(BENCHMARKS) if parsed.name == "all" else [parsed.name]
+    raise_file_limit()
+    holds = True
+    for name in names:
+        with tempfile.TemporaryDirectory(prefix=f"bench-{name}-") as directory:
+            try:
+                for report in BENCHMARKS[name](options, Path(directory)):
+                    print(report.text(brief=options.quick), flush=True)
+                    holds = holds and report.holds(brief=options.quick)
+            except BenchError as error:
+                print(f"{name}: {error}", file=sys.stderr)
+                return 2
+    return 0 if holds else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,74 @@
+"""The objects that are sent: valid DICOM files of a wanted size, made with pydicom."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from attrs import frozen
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, MRImageStorage, generate_uid
+
+KIB = 1024
+MIB = 1024 * KIB
+
+
+@frozen
+class Workload:
+    """A number of objects of one size."""
+
+    name: str
+    objects: int
+    pixel_bytes: int
+
+    @property
+    def megabytes(self) -> float:
+        """What is sent, in MB of 10**6 bytes, headers left out."""
+        return self.objects * self.pixel_bytes / 1e6
+
+    def write(self, parent: Path) -> Path:
+        """Write the objects as files into a new directory beneath ``parent``, and return it."""
+        directory = parent / self.name.replace(" ", "-")
+        directory.mkdir(parents=True)
+        study, series = generate_uid(), generate_uid()
+        # Not all zero, so that nothing on the way can be clever about it; the same in all, for speed.
+        pixels = bytes(range(256)) * (self.pixel_bytes // 256)
+        for index in range(self.objects):
+            _write_object(directory / f"{index:05d}.dcm", study, series, index, pixels)
+        return directory
+
+    def scaled(self, divisor: int) -> Workload:
+        """The same with fewer objects, at least one."""
+        return Workload(self.name, max(1, self.objects // divisor), self.pixel_bytes)
+
+
+CT = Workload("300 CT of 512 KiB", 300, 512 * KIB)
+BIG = Workload("2 objects of 200 MiB", 2, 200 * MIB)
+SMALL = Workload("500 small objects", 500, 12 * KIB)
+
+
+def _write_object(path: Path, study: str, series: str, index: int, pixels: bytes) -> None:
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = CTImageStorage if len(pixels) >= 64 * KIB else MRImageStorage
+    meta.MediaStorageSOPInstanceUID = generate_uid()
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    data_set = Dataset()
+    data_set.file_meta = meta
+    data_set.SOPClassUID = meta.MediaStorageSOPClassUID
+    data_set.SOPInstanceUID = meta.MediaStorageSOPInstanceUID
+    data_set.Modality = "CT" if meta.MediaStorageSOPClassUID == CTImageStorage else "MR"
+    data_set.PatientName = "Bench^Mark"
+    data_set.PatientID = "BENCH"
+    data_set.StudyInstanceUID = study
+    data_set.SeriesInstanceUID = series
+    data_set.InstanceNumber = index + 1
+    data_set.SamplesPerPixel = 1
+    data_set.PhotometricInterpretation = "MONOCHROME2"
+    data_set.BitsAllocated = 16
+    data_set.BitsStored = 12
+    data_set.HighBit = 11
+    data_set.PixelRepresentation = 0
+    # Columns are fixed, so that 200 MiB fit: both values are 16 bits wide.
+    data_set.Columns = 128 if len(pixels) < 64 * KIB else 512 if len(pixels) < MIB else 4096
+    data_set.Rows = len(pixels) // (2 * data_set.Columns)
+    data_set.PixelData = pixels
+    data_set.save_as(path, enforce_file_format=True)

@@ -1,0 +1,222 @@
+"""
+A caller that is let in, from its request to its relay.
+
+The outbound is asked for what the caller may have, in the words that the outbound knows; the caller is answered with
+what came back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from attrs import evolve
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from dimseproxy.association.interfaces import IAssociation, IAssociationUser, IIncomingAssociation
+from dimseproxy.config.settings import SAME_AS_CALLER
+from dimseproxy.dimse.parts import Part
+from dimseproxy.dimse.sop_classes import GET_OF_MOVE, MOVE_OF_GET, STORAGE_COMMITMENT_PUSH, service_of
+from dimseproxy.errors import (
+    NO_REASON_GIVEN,
+    TEMPORARY_CONGESTION,
+    AbortSource,
+    AssociationAborted,
+    AssociationRejected,
+)
+from dimseproxy.relay.destinations import ApplicationDestination, CallerDestination
+from dimseproxy.relay.filters import Filter, KnownDestinations, Permissions
+from dimseproxy.relay.get_for_move import MovesByGet, Originator
+from dimseproxy.relay.relay import Relay
+from dimseproxy.relay.retrieving import CommitmentsThrough, GetsByMove, MovesThrough
+from dimseproxy.ul.negotiation import inward_accept, outward_request
+from dimseproxy.ul.pdu import AnsweredContext, AssociateRequest, ContextResult, ProposedContext
+from dimseproxy.ul.user_information import RoleSelection
+
+if TYPE_CHECKING:
+    from dimseproxy.relay.reception import Reception
+
+log = Logger()
+
+_UNCOMPRESSED: Final = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2")
+
+
+@implementer(IAssociationUser)
+class Call:
+    """
+    One caller that is let in, until its relay takes over.
+
+    @param name: the outbound's.
+    @param may: the services it may ask for; None for all.
+    """
+
+    def __init__(
+        self, reception: Reception, association: IIncomingAssociation, name: str, may: frozenset[str] | None
+    ) -> None:
+        self._reception = reception
+        self._association = association
+        self._name = name
+        self._may = may
+        settings = reception.settings
+        self._outbound = settings.outbound[name]
+        calling = self._outbound.calling_ae_title or settings.ae_title
+        self._calling_ae_title = association.request.calling_ae_title if calling == SAME_AS_CALLER else calling
+        self._own_answers: list[AnsweredContext] = []
+        self._own_roles: list[RoleSelection] = []
+        self._asking: Deferred[IAssociation] | None = None
+
+    def begin(self) -> None:
+        """Ask the outbound."""
+        request = self._association.request
+        contexts = self._outward_contexts(request)
+        if not contexts:
+            raise AssociationRejected(NO_REASON_GIVEN, "the application may not ask for any of these services")
+        inbound = self._reception.settings.inbound.get(self._association.inbound)
+        outward = outward_request(
+            request,
+            called_ae_title=self._outbound.ae_title,
+            calling_ae_title=self._calling_ae_title,
+            contexts=contexts,
+            with_user_identity=inbound is None or inbound.user_identity,
+        )
+        self._association.use(self)
+        self._asking = self._reception.outbound(self._name).associate(outward)
+        self._asking.addCallbacks(self._joined, self._refused)
+
+    def _outward_contexts(self, request: AssociateRequest) -> list[ProposedContext]:
+        """What the outbound is asked for: what the caller may have, in the words that the outbound knows."""
+        contexts = []
+        takes_objects = {role.abstract_syntax for role in request.user_information.roles if role.scp}
+        translates_get = self._outbound.retrieve == "move" and any(
+            context.abstract_syntax in MOVE_OF_GET for context in request.contexts
+        )
+        for context in request.contexts:
+            syntax = context.abstract_syntax
+            if not self._is_allowed(syntax, syntax in takes_objects):
+                continue
+            if translates_get and syntax in takes_objects and service_of(syntax) == "store":
+                self._own_answers.append(_take(context))
+                self._own_roles.append(RoleSelection(syntax, False, True))
+                continue
+            if self._outbound.retrieve == "get":
+                syntax = GET_OF_MOVE.get(syntax, syntax)
+            elif self._outbound.retrieve == "move":
+                syntax = MOVE_OF_GET.get(syntax, syntax)
+            contexts.append(evolve(context, abstract_syntax=syntax))
+        return contexts
+
+    def _is_allowed(self, abstract_syntax: str, takes_objects: bool) -> bool:
+        """Whether the caller may ask for this; what nobody has heard of is looked at message by message."""
+        if self._may is None or service_of(abstract_syntax) in self._may | {"other"}:
+            return True
+        # The objects of a permitted C-GET come in contexts of their own.
+        return takes_objects and "get" in self._may
+
+    def _joined(self, outbound: IAssociation) -> None:
+        try:
+            self._answered(outbound)
+        except Exception:
+            # A mistake of ours must leave neither of them waiting.
+            log.failure("association {number}: broken", number=self._association.number)
+            self._association.abort(AbortSource.SERVICE_PROVIDER, 0)
+            outbound.abort(AbortSource.SERVICE_PROVIDER, 0)
+
+    def _answered(self, outbound: IAssociation) -> None:
+        accept = outbound.established.accept
+        information = evolve(accept.user_information, roles=(*accept.user_information.roles, *self._own_roles))
+        accept = evolve(accept, user_information=information)
+        association = self._association
+        association.accept(inward_accept(association.request, accept, self._own_answers), information.maximum_length)
+        log.info(
+            "association {number} from {calling!r} at {host} to {called!r}: relayed to {outbound} in association "
+            "{other}, {accepted} of {proposed} contexts",
+            number=association.number,
+            calling=association.request.calling_ae_title,
+            host=association.peer.host,
+            called=association.request.called_ae_title,
+            outbound=self._name,
+            other=outbound.number,
+            accepted=len(association.established.contexts),
+            proposed=len(association.request.contexts),
+        )
+        self._reception.join(association, outbound, self._filters)
+
+    def _refused(self, failure: Failure) -> None:
+        error = failure.value
+        rejection = error.rejection if isinstance(error, AssociationRejected) else TEMPORARY_CONGESTION
+        self._association.reject(rejection, f"{self._name}: {error}")
+
+    def _filters(self, relay: Relay) -> list[Filter]:
+        """The filters of this association, from the caller to the outbound."""
+        reception, association, outbound = self._reception, self._association, self._outbound
+        contexts = association.established.contexts
+        services = {service_of(context.abstract_syntax) for context in contexts.values()}
+        syntaxes = {context_id: context.transfer_syntax for context_id, context in contexts.items()}
+        abstract = {context_id: context.abstract_syntax for context_id, context in contexts.items()}
+        answer = relay.answer_caller
+        originator = association.request.calling_ae_title
+        titles = (reception.settings.ae_title, *outbound.move_titles)
+        opens = reception.open_retrieve(self._name, titles, originator)
+        known_as = association.request.called_ae_title
+
+        def find(title: str) -> ApplicationDestination | None:
+            return reception.destination(title, known_as)
+
+        filters: list[Filter] = [Permissions(self._may, abstract, answer)]
+        if not services.isdisjoint(("move", "other")):
+            if outbound.retrieve == "get":
+                filters.append(
+                    MovesByGet(
+                        Originator(association, originator, answer),
+                        find,
+                        reception.outbound(self._name),
+                        outbound.ae_title,
+                        self._calling_ae_title,
+                    )
+                )
+            elif outbound.deliver == "through":
+                filters.append(MovesThrough(opens, reception.retrieves, syntaxes, find, answer))
+            elif not reception.settings.unknown_applications:
+                filters.append(KnownDestinations(lambda title: find(title) is not None, answer))
+        if "get" in services and outbound.retrieve == "move":
+            caller = CallerDestination(association, relay.to_caller)
+            filters.append(GetsByMove(opens, reception.retrieves, syntaxes, caller, answer))
+        destination = find(originator)
+        if STORAGE_COMMITMENT_PUSH in abstract.values() and destination is not None:
+            filters.append(CommitmentsThrough(syntaxes, self._name, destination, reception.commitments))
+        return filters
+
+    # The caller, while the outbound is asked
+
+    def received(self, parts: Sequence[Part]) -> None:
+        """Nothing is read meanwhile."""
+
+    def release_requested(self) -> None:
+        """Nothing is read meanwhile."""
+
+    def released(self) -> None:
+        """Never asked for."""
+
+    def ended(self, reason: AssociationAborted) -> None:
+        if self._asking is not None:
+            self._asking.cancel()
+
+    def pause_sending(self) -> None:
+        """Nothing is sent meanwhile."""
+
+    def resume_sending(self) -> None:
+        """Nothing is sent meanwhile."""
+
+
+def _take(context: ProposedContext) -> AnsweredContext:
+    """
+    Accept a context in which the caller takes objects, without knowing yet what the outbound has: uncompressed where
+    the caller can, because every archive can send that.
+    """
+    for syntax in (*_UNCOMPRESSED, *context.transfer_syntaxes):
+        if syntax in context.transfer_syntaxes:
+            break
+    return AnsweredContext(context.context_id, ContextResult.ACCEPTANCE, syntax)

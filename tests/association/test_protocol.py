@@ -1,0 +1,726 @@
+"""Associations in memory: what one end says to what it hears."""
+
+from __future__ import annotations
+
+from attrs import evolve
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.internet.defer import CancelledError
+from twisted.trial.unittest import TestCase
+
+from dimseproxy.dimse.parts import DataSetFragment
+from dimseproxy.errors import (
+    APPLICATION_CONTEXT_NOT_SUPPORTED,
+    CALLED_AE_TITLE_NOT_RECOGNIZED,
+    PROTOCOL_VERSION_NOT_SUPPORTED,
+    AssociationAborted,
+    AssociationRejected,
+)
+from dimseproxy.ul.pdu import (
+    Abort,
+    AssociateAccept,
+    AssociateReject,
+    ReleaseRequest,
+    ReleaseResponse,
+)
+from tests.association.playing import (
+    CT,
+    LIMITS,
+    VERIFICATION,
+    Acceptor,
+    End,
+    Requestor,
+    a_request,
+    an_accept,
+    echo,
+    echoed,
+    fragment,
+    store,
+    wire,
+)
+from tests.ul.strategies import PROPERTY
+
+#: An A-P-ABORT of ours without a reason, and the reasons of PS3.8 Table 9-26.
+PROVIDER = 2
+UNRECOGNIZED_PDU, UNEXPECTED_PDU, UNEXPECTED_PARAMETER, INVALID_PARAMETER = 1, 2, 5, 6
+#: The first bytes of a data set of 100 bytes in one PDU.
+BEGUN_PDU = wire(fragment(bytes(100)))[:50]
+
+
+class AcceptingTests(TestCase):
+    def setUp(self) -> None:
+        self.end = Acceptor()
+
+    def test_hands_over_the_request(self) -> None:
+        request = a_request(VERIFICATION, CT)
+        self.end.hears(request)
+        self.assertEqual(self.end.requested, [request])
+
+    def test_says_nothing_before_it_is_told_to(self) -> None:
+        self.end.hears(a_request())
+        self.assertEqual(self.end.says(), [])
+
+    def test_reads_nothing_more_until_it_is_answered(self) -> None:
+        self.end.hears(a_request())
+        self.assertFalse(self.end.is_reading)
+
+    def test_accepts(self) -> None:
+        self.end.hears(a_request())
+        self.end.association.accept(an_accept(self.end.requested[0]), 0)
+        self.assertIsInstance(self.end.says()[0], AssociateAccept)
+
+    def test_reads_again_when_it_was_accepted(self) -> None:
+        self.end.hears(a_request())
+        self.end.association.accept(an_accept(self.end.requested[0]), 0)
+        self.assertTrue(self.end.is_reading)
+
+    def test_asks_for_pdus_as_long_as_it_reads(self) -> None:
+        self.end.hears(a_request())
+        self.end.association.accept(an_accept(self.end.requested[0]), 0)
+        [accept] = self.end.says()
+        assert isinstance(accept, AssociateAccept)
+        self.assertEqual(accept.user_information.maximum_length, LIMITS.max_pdu_length)
+
+    def test_asks_for_no_longer_pdus_than_the_other_leg_takes(self) -> None:
+        self.end.hears(a_request())
+        self.end.association.accept(an_accept(self.end.requested[0]), 16384)
+        [accept] = self.end.says()
+        assert isinstance(accept, AssociateAccept)
+        self.assertEqual(accept.user_information.maximum_length, 16384)
+
+    def test_knows_the_peer(self) -> None:
+        self.end.hears(a_request())
+        self.assertEqual((self.end.association.peer.host, self.end.association.peer.port), ("192.0.2.7", 104))
+
+    def test_only_accepted_contexts_are_established(self) -> None:
+        self.end.hears(a_request(VERIFICATION, CT))
+        self.end.association.accept(an_accept(self.end.requested[0], refused=[CT]), 0)
+        self.assertEqual(list(self.end.association.established.contexts), [1])
+
+    def test_rejects(self) -> None:
+        self.end.hears(a_request())
+        self.end.association.reject(CALLED_AE_TITLE_NOT_RECOGNIZED, "why")
+        self.assertEqual(self.end.says(), [AssociateReject(CALLED_AE_TITLE_NOT_RECOGNIZED)])
+
+    def test_leaves_closing_to_the_rejected(self) -> None:
+        self.end.hears(a_request())
+        self.end.association.reject(CALLED_AE_TITLE_NOT_RECOGNIZED, "why")
+        self.assertEqual((self.end.transport.disconnecting, self.end.is_reading), (False, True))
+
+    def test_cuts_the_rejected_off_after_artim(self) -> None:
+        self.end.hears(a_request())
+        self.end.association.reject(CALLED_AE_TITLE_NOT_RECOGNIZED, "why")
+        self.end.waits(30)
+        self.assertTrue(self.end.is_cut)
+
+    def test_rejects_another_application_context_by_itself(self) -> None:
+        self.end.hears(evolve(a_request(), application_context="1.2.3"))
+        self.assertEqual(self.end.says(), [AssociateReject(APPLICATION_CONTEXT_NOT_SUPPORTED)])
+
+    def test_rejects_another_protocol_version_by_itself(self) -> None:
+        self.end.hears(evolve(a_request(), protocol_version=2))
+        self.assertEqual(self.end.says(), [AssociateReject(PROTOCOL_VERSION_NOT_SUPPORTED)])
+
+    def test_tells_nobody_of_a_request_that_it_rejects_by_itself(self) -> None:
+        self.end.hears(evolve(a_request(), protocol_version=2))
+        self.assertEqual(self.end.requested, [])
+
+    def test_aborts_what_sends_data_before_its_answer(self) -> None:
+        self.end.hears(a_request())
+        self.end.association.use(self.end.user)
+        self.end.hears(echo())
+        self.assertEqual(self.end.user.told, [(PROVIDER, UNEXPECTED_PDU)])
+
+    def test_answering_somebody_who_is_gone_does_nothing(self) -> None:
+        self.end.hears(a_request())
+        self.end.association.use(self.end.user)
+        self.end.is_cut_off()
+        self.end.association.accept(an_accept(self.end.requested[0]), 0)
+        self.end.association.reject(CALLED_AE_TITLE_NOT_RECOGNIZED, "why")
+        self.assertEqual(self.end.says(), [])
+
+    def test_rejecting_at_once_whoever_has_aborted_already(self) -> None:
+        self.end.then = lambda association: association.reject(CALLED_AE_TITLE_NOT_RECOGNIZED, "why")
+        self.end.hears(a_request(), Abort(0, 0))
+        self.assertTrue(self.end.transport.disconnecting)
+
+    def test_accepting_at_once_whoever_has_broken_the_protocol_already(self) -> None:
+        self.end.then = lambda association: association.accept(an_accept(association.request), 0)
+        self.end.hears(a_request(), b"\xff" * 10)
+        self.assertIsInstance(self.end.says()[-1], Abort)
+
+    def test_no_request_within_artim(self) -> None:
+        self.end.waits(30)
+        self.assertTrue(self.end.is_cut)
+
+    def test_half_a_request_within_artim(self) -> None:
+        self.end.hears(wire(a_request())[:26])
+        self.end.waits(30)
+        self.assertTrue(self.end.is_cut)
+
+    def test_artim_is_not_over_early(self) -> None:
+        self.end.waits(29)
+        self.assertFalse(self.end.is_cut)
+
+    def test_bytes_trickling_in_do_not_prolong_artim(self) -> None:
+        for byte in wire(a_request())[:26]:
+            self.end.hears(bytes([byte]))
+            self.end.waits(1)
+        self.assertTrue(self.end.is_cut)
+
+    def test_a_huge_length_is_answered_at_once(self) -> None:
+        self.end.hears(b"\x01\x00\xff\xff\xff\xff")
+        self.assertIsInstance(self.end.says()[0], Abort)
+
+    def test_an_http_request_is_answered_at_once(self) -> None:
+        self.end.hears(b"GET / HTTP/1.1\r\n")
+        self.assertIsInstance(self.end.says()[0], Abort)
+
+
+class RequestingTests(TestCase):
+    def setUp(self) -> None:
+        self.end = Requestor(a_request(VERIFICATION, CT))
+
+    def test_asks(self) -> None:
+        self.assertEqual(self.end.says(), [a_request(VERIFICATION, CT)])
+
+    def test_is_there_when_it_is_accepted(self) -> None:
+        self.end.hears(an_accept(self.end.association.request))
+        self.assertEqual(self.end.answers, [self.end.association])
+
+    def test_a_rejection(self) -> None:
+        self.end.hears(AssociateReject(CALLED_AE_TITLE_NOT_RECOGNIZED))
+        [error] = self.end.answers
+        assert isinstance(error, AssociationRejected)
+        self.assertEqual(error.rejection, CALLED_AE_TITLE_NOT_RECOGNIZED)
+
+    def test_closes_after_a_rejection(self) -> None:
+        self.end.hears(AssociateReject(CALLED_AE_TITLE_NOT_RECOGNIZED))
+        self.assertTrue(self.end.is_closed)
+
+    def test_an_abort_instead_of_an_answer(self) -> None:
+        self.end.hears(Abort(2, 1))
+        [error] = self.end.answers
+        assert isinstance(error, AssociationAborted)
+        self.assertEqual((error.source, error.reason), (2, 1))
+
+    def test_a_lost_connection_instead_of_an_answer(self) -> None:
+        self.end.is_cut_off()
+        self.assertIsInstance(self.end.answers[0], AssociationAborted)
+
+    def test_garbage_instead_of_an_answer(self) -> None:
+        self.end.hears(b"\x00" * 10)
+        self.assertIsInstance(self.end.answers[0], AssociationAborted)
+
+    def test_no_answer_in_time(self) -> None:
+        self.end.waits(30)
+        self.assertIsInstance(self.end.answers[0], AssociationAborted)
+
+    def test_aborts_whoever_does_not_answer_in_time(self) -> None:
+        self.end.says()
+        self.end.waits(30)
+        self.assertEqual(self.end.says(), [Abort(PROVIDER, 0)])
+
+    def test_giving_up_aborts(self) -> None:
+        self.end.says()
+        self.end.association.answered.cancel()
+        self.assertEqual(self.end.says(), [Abort(0, 0)])
+
+    def test_giving_up_says_so(self) -> None:
+        self.end.association.answered.cancel()
+        self.assertIsInstance(self.end.answers[0], CancelledError)
+
+    def test_cuts_off_whoever_does_not_close_after_that(self) -> None:
+        self.end.association.answered.cancel()
+        self.end.waits(30)
+        self.assertTrue(self.end.is_cut)
+
+    def test_takes_what_comes_with_the_answer(self) -> None:
+        self.end.hears(an_accept(self.end.association.request), echo(5))
+        self.end.association.use(self.end.user)
+        self.assertEqual(self.end.user.told, [echo(5)])
+
+    def test_a_peer_that_accepts_and_aborts_at_once(self) -> None:
+        self.end.hears(an_accept(self.end.association.request), Abort(0, 0))
+        self.end.association.use(self.end.user)
+        self.assertEqual(self.end.user.told, [(0, 0)])
+
+
+class _EitherEnd:
+    """What holds for both ends of an established association."""
+
+    end: End
+
+    def test_sends_parts(self) -> None:
+        self.end.association.send([echo(3)])
+        self.assertEqual(self.end.says(), [echo(3)])  # type: ignore[attr-defined]
+
+    def test_delivers_parts(self) -> None:
+        self.end.hears(echo(1), store(2, context_id=3))
+        self.assertEqual(self.end.user.told, [echo(1), *store(2, context_id=3)])  # type: ignore[attr-defined]
+
+    def test_delivers_one_byte_at_a_time(self) -> None:
+        for byte in wire([echo(1), *store(2, b"abc", context_id=3)]):
+            self.end.hears(bytes([byte]))
+        self.assertEqual(self.end.user.told, [echo(1), *store(2, b"abc", context_id=3)])  # type: ignore[attr-defined]
+
+    def test_keeps_what_comes_before_its_user(self) -> None:
+        user, self.end.association._user = self.end.user, None
+        self.end.hears(echo(1), echo(2), ReleaseRequest())
+        self.end.association.use(user)
+        self.assertEqual(user.told, [echo(1), echo(2), "release requested"])  # type: ignore[attr-defined]
+
+    # Pausing
+
+    def test_reads_nothing_while_paused(self) -> None:
+        self.end.association.pause()
+        self.assertFalse(self.end.is_reading)  # type: ignore[attr-defined]
+
+    def test_reads_again_when_resumed(self) -> None:
+        self.end.association.pause()
+        self.end.association.resume()
+        self.assertTrue(self.end.is_reading)  # type: ignore[attr-defined]
+
+    def test_delivers_nothing_while_paused(self) -> None:
+        self.end.association.pause()
+        self.end.hears(echo(1))
+        self.assertEqual(self.end.user.told, [])  # type: ignore[attr-defined]
+
+    def test_delivers_in_order_when_resumed(self) -> None:
+        self.end.association.pause()
+        self.end.hears(echo(1), echo(2))
+        self.end.hears(echo(3))
+        self.end.association.resume()
+        self.assertEqual(self.end.user.told, [echo(1), echo(2), echo(3)])  # type: ignore[attr-defined]
+
+    def test_delivers_no_more_than_until_it_is_paused_again(self) -> None:
+        self.end.association.pause()
+        self.end.hears(echo(1), echo(2))
+        self.end.user.then = lambda _: self.end.association.pause()
+        self.end.association.resume()
+        self.assertEqual(self.end.user.told, [echo(1)])  # type: ignore[attr-defined]
+
+    def test_stays_paused_when_its_user_pauses_again_meanwhile(self) -> None:
+        self.end.association.pause()
+        self.end.hears(echo(1))
+        self.end.user.then = lambda _: self.end.association.pause()
+        self.end.association.resume()
+        self.assertFalse(self.end.is_reading)  # type: ignore[attr-defined]
+
+    def test_a_release_waits_while_paused(self) -> None:
+        self.end.association.pause()
+        self.end.hears(echo(1), ReleaseRequest())
+        self.assertEqual(self.end.user.told, [])  # type: ignore[attr-defined]
+
+    def test_a_release_comes_after_what_was_held(self) -> None:
+        self.end.association.pause()
+        self.end.hears(echo(1), ReleaseRequest())
+        self.end.association.resume()
+        self.assertEqual(self.end.user.told, [echo(1), "release requested"])  # type: ignore[attr-defined]
+
+    def test_an_abort_is_told_even_while_paused(self) -> None:
+        self.end.association.pause()
+        self.end.hears(echo(1), Abort(0, 3))
+        self.assertEqual(self.end.user.told, [(0, 3)])  # type: ignore[attr-defined]
+
+    def test_what_was_held_is_not_told_after_an_abort(self) -> None:
+        self.end.association.pause()
+        self.end.hears(echo(1), Abort(0, 3))
+        self.end.association.resume()
+        self.assertEqual(self.end.user.told, [(0, 3)])  # type: ignore[attr-defined]
+
+    def test_a_confirmed_release_waits_while_paused(self) -> None:
+        self.end.association.release()
+        self.end.association.pause()
+        self.end.hears(echo(1), ReleaseResponse())
+        self.end.is_cut_off()
+        self.end.association.resume()
+        self.assertEqual(self.end.user.told, [echo(1), "released"])  # type: ignore[attr-defined]
+
+    def test_aborting_while_a_confirmed_release_waits(self) -> None:
+        self.end.association.release()
+        self.end.association.pause()
+        self.end.hears(ReleaseResponse())
+        self.end.association.abort()
+        self.end.association.resume()
+        self.assertEqual(self.end.user.told, [])  # type: ignore[attr-defined]
+
+    def test_asking_for_release_while_the_peers_request_waits(self) -> None:
+        self.end.association.pause()
+        self.end.hears(echo(1), ReleaseRequest())
+        self.end.association.release()
+        self.end.association.resume()
+        self.assertEqual(self.end.user.told, [echo(1), "released"])  # type: ignore[attr-defined]
+
+    def test_the_peer_that_asked_first_is_answered_then(self) -> None:
+        self.end.association.pause()
+        self.end.hears(ReleaseRequest())
+        self.end.association.release()
+        self.end.association.resume()
+        self.assertEqual(self.end.says(), [ReleaseResponse()])  # type: ignore[attr-defined]
+
+    # Release
+
+    def test_asks_for_release(self) -> None:
+        self.end.association.release()
+        self.assertEqual(self.end.says(), [ReleaseRequest()])  # type: ignore[attr-defined]
+
+    def test_is_released(self) -> None:
+        self.end.association.release()
+        self.end.hears(ReleaseResponse())
+        self.assertEqual(self.end.user.told, ["released"])  # type: ignore[attr-defined]
+
+    def test_closes_when_released(self) -> None:
+        self.end.association.release()
+        self.end.hears(ReleaseResponse())
+        self.assertTrue(self.end.is_closed)  # type: ignore[attr-defined]
+
+    def test_delivers_what_comes_before_the_release_is_confirmed(self) -> None:
+        self.end.association.release()
+        self.end.hears(echo(7), ReleaseResponse())
+        self.assertEqual(self.end.user.told, [echo(7), "released"])  # type: ignore[attr-defined]
+
+    def test_sends_nothing_after_it_asked_for_release(self) -> None:
+        self.end.association.release()
+        self.end.says()
+        self.end.association.send([echo(1)])
+        self.assertEqual(self.end.says(), [])  # type: ignore[attr-defined]
+
+    def test_a_release_that_nobody_confirms(self) -> None:
+        self.end.association.release()
+        self.end.waits(30)
+        self.assertEqual(self.end.user.told, [(PROVIDER, 0)])  # type: ignore[attr-defined]
+
+    def test_cuts_off_whoever_neither_confirms_nor_closes(self) -> None:
+        self.end.association.release()
+        self.end.waits(61)
+        self.assertTrue(self.end.is_cut)  # type: ignore[attr-defined]
+
+    def test_is_asked_for_release(self) -> None:
+        self.end.hears(ReleaseRequest())
+        self.assertEqual(self.end.user.told, ["release requested"])  # type: ignore[attr-defined]
+
+    def test_answers_no_release_by_itself(self) -> None:
+        self.end.hears(ReleaseRequest())
+        self.assertEqual(self.end.says(), [])  # type: ignore[attr-defined]
+
+    def test_sends_what_it_owes_before_it_agrees_to_release(self) -> None:
+        self.end.hears(ReleaseRequest())
+        self.end.association.send([echoed(1)])
+        self.end.association.respond_release()
+        self.assertEqual(self.end.says(), [echoed(1), ReleaseResponse()])  # type: ignore[attr-defined]
+
+    def test_waits_for_the_peer_to_close_after_that(self) -> None:
+        self.end.hears(ReleaseRequest())
+        self.end.association.respond_release()
+        self.assertFalse(self.end.transport.disconnecting)  # type: ignore[attr-defined]
+
+    def test_cuts_off_whoever_does_not_close_within_artim(self) -> None:
+        self.end.hears(ReleaseRequest())
+        self.end.association.respond_release()
+        self.end.waits(30)
+        self.assertTrue(self.end.is_cut)  # type: ignore[attr-defined]
+
+    def test_a_release_that_was_answered_ends_in_silence(self) -> None:
+        self.end.hears(ReleaseRequest())
+        self.end.association.respond_release()
+        self.end.is_cut_off()
+        self.assertEqual(self.end.user.told, ["release requested"])  # type: ignore[attr-defined]
+
+    def test_agreeing_with_somebody_who_has_aborted_meanwhile(self) -> None:
+        self.end.user.then = lambda what: what == "release requested" and self.end.association.respond_release()
+        self.end.hears(ReleaseRequest(), Abort(0, 0))
+        self.assertTrue(self.end.transport.disconnecting)  # type: ignore[attr-defined]
+
+    # Abort
+
+    def test_aborts(self) -> None:
+        self.end.association.abort(0, 0)
+        self.assertEqual(self.end.says(), [Abort(0, 0)])  # type: ignore[attr-defined]
+
+    def test_does_not_tell_its_user_what_that_did(self) -> None:
+        self.end.association.abort(0, 0)
+        self.end.is_cut_off()
+        self.assertEqual(self.end.user.told, [])  # type: ignore[attr-defined]
+
+    def test_cuts_off_whoever_does_not_close_after_an_abort(self) -> None:
+        self.end.association.abort(0, 0)
+        self.end.waits(30)
+        self.assertTrue(self.end.is_cut)  # type: ignore[attr-defined]
+
+    def test_ignores_data_after_its_abort(self) -> None:
+        self.end.association.abort(0, 0)
+        self.end.hears(echo(1))
+        self.assertEqual(self.end.user.told, [])  # type: ignore[attr-defined]
+
+    def test_is_aborted(self) -> None:
+        self.end.hears(Abort(2, 4))
+        self.assertEqual(self.end.user.told, [(2, 4)])  # type: ignore[attr-defined]
+
+    def test_closes_when_aborted(self) -> None:
+        self.end.hears(Abort(0, 0))
+        self.assertTrue(self.end.is_closed)  # type: ignore[attr-defined]
+
+    def test_delivers_what_came_before_an_abort(self) -> None:
+        self.end.hears(echo(1), Abort(0, 0))
+        self.assertEqual(self.end.user.told, [echo(1), (0, 0)])  # type: ignore[attr-defined]
+
+    def test_nothing_is_told_after_the_end(self) -> None:
+        self.end.hears(Abort(0, 0), echo(1))
+        self.end.is_cut_off()
+        self.assertEqual(self.end.user.told, [(0, 0)])  # type: ignore[attr-defined]
+
+    def test_a_lost_connection(self) -> None:
+        self.end.is_cut_off()
+        self.assertEqual(self.end.user.told, [(PROVIDER, 0)])  # type: ignore[attr-defined]
+
+    def test_a_user_that_comes_after_the_end_is_told(self) -> None:
+        user, self.end.association._user = self.end.user, None
+        self.end.is_cut_off()
+        self.end.association.use(user)
+        self.assertEqual(user.told, [(PROVIDER, 0)])  # type: ignore[attr-defined]
+
+    def test_sending_after_the_end_does_nothing(self) -> None:
+        self.end.hears(Abort(0, 0))
+        self.end.association.send([echo(1)])
+        self.end.association.release()
+        self.end.association.respond_release()
+        self.end.association.abort()
+        self.assertEqual(self.end.says(), [])  # type: ignore[attr-defined]
+
+    def test_answering_a_request_that_came_with_an_abort(self) -> None:
+        self.end.user.then = lambda what: what == echo(1) and self.end.association.send([echoed(1)])
+        self.end.hears(echo(1), Abort(0, 0))
+        self.assertEqual(self.end.user.told, [echo(1), (0, 0)])  # type: ignore[attr-defined]
+
+    def test_answering_a_request_that_came_with_garbage(self) -> None:
+        self.end.user.then = lambda what: what == echo(1) and self.end.association.send([echoed(1)])
+        self.end.hears(echo(1), b"\xff" * 10)
+        self.assertEqual(self.end.user.told, [echo(1), (PROVIDER, UNRECOGNIZED_PDU)])  # type: ignore[attr-defined]
+
+    def test_releasing_on_a_request_that_came_with_an_abort(self) -> None:
+        self.end.user.then = lambda what: what == echo(1) and self.end.association.release()
+        self.end.hears(echo(1), Abort(0, 0))
+        self.assertEqual(self.end.user.told, [echo(1), (0, 0)])  # type: ignore[attr-defined]
+
+    def test_aborting_on_a_request_that_came_with_an_abort(self) -> None:
+        self.end.user.then = lambda what: what == echo(1) and self.end.association.abort()
+        self.end.hears(echo(1), Abort(0, 0))
+        self.assertEqual(self.end.user.told, [echo(1)])  # type: ignore[attr-defined]
+
+    # What peers must not do
+
+    def test_aborts_on_an_unknown_pdu(self) -> None:
+        self.end.hears(b"\x08\x00\x00\x00\x00\x04....")
+        self.assertEqual(self.end.says(), [Abort(PROVIDER, UNRECOGNIZED_PDU)])  # type: ignore[attr-defined]
+
+    def test_aborts_on_an_unexpected_pdu(self) -> None:
+        self.end.hears(ReleaseResponse())
+        self.assertEqual(self.end.says(), [Abort(PROVIDER, UNEXPECTED_PDU)])  # type: ignore[attr-defined]
+
+    def test_aborts_on_a_second_request(self) -> None:
+        self.end.hears(a_request())
+        self.assertEqual(self.end.says(), [Abort(PROVIDER, UNEXPECTED_PDU)])  # type: ignore[attr-defined]
+
+    def test_aborts_on_data_of_a_context_that_was_not_accepted(self) -> None:
+        self.end.hears(echo(1, context_id=99))
+        self.assertEqual(self.end.says(), [Abort(PROVIDER, UNEXPECTED_PARAMETER)])  # type: ignore[attr-defined]
+
+    def test_aborts_on_a_data_set_of_no_message(self) -> None:
+        self.end.hears(fragment(b"data"))
+        self.assertEqual(self.end.says(), [Abort(PROVIDER, UNEXPECTED_PARAMETER)])  # type: ignore[attr-defined]
+
+    def test_aborts_on_a_pdu_over_the_cap(self) -> None:
+        self.end.hears(b"\x04\x00\x00\x02\x00\x01")
+        self.assertEqual(self.end.says(), [Abort(PROVIDER, INVALID_PARAMETER)])  # type: ignore[attr-defined]
+
+    def test_delivers_what_came_before_a_violation(self) -> None:
+        self.end.hears(echo(1), fragment(b"data"), echo(2))
+        self.assertEqual(self.end.user.told, [echo(1), (PROVIDER, UNEXPECTED_PARAMETER)])  # type: ignore[attr-defined]
+
+    def test_a_command_with_a_number_of_four_bytes(self) -> None:
+        broken = wire(echo(1)).replace(b"\x10\x01\x02\x00\x00\x00\x01\x00", b"\x10\x01\x04\x00\x00\x00\x01\x00\x00\x00")
+        longer = bytes([*broken[:5], broken[5] + 2, *broken[6:9], broken[9] + 2, *broken[10:]])
+        self.end.user.then = lambda what: getattr(what, "command_set").message_id if what == echo(1) else None
+        self.end.hears(longer)
+        self.assertEqual(self.end.says(), [Abort(PROVIDER, INVALID_PARAMETER)])  # type: ignore[attr-defined]
+
+    # Deadlines
+
+    def test_a_pdu_that_is_not_completed_in_time(self) -> None:
+        self.end.hears(command_of_a_store(), BEGUN_PDU)
+        self.end.waits(61)
+        self.assertEqual(self.end.user.told[1:], [(PROVIDER, 0)])  # type: ignore[attr-defined]
+
+    def test_a_pdu_that_trickles_is_not_completed_in_time(self) -> None:
+        self.end.hears(command_of_a_store(), BEGUN_PDU)
+        for _ in range(30):
+            self.end.hears(b"x")
+            self.end.waits(2)
+        self.assertEqual(self.end.user.told[1:], [(PROVIDER, 0)])  # type: ignore[attr-defined]
+
+    def test_silence_between_pdus_is_no_offence(self) -> None:
+        self.end.hears(command_of_a_store())
+        self.end.waits(600)
+        self.assertEqual(len(self.end.user.told), 1)  # type: ignore[attr-defined]
+
+    def test_the_rest_of_a_pdu_is_not_due_while_paused(self) -> None:
+        self.end.hears(command_of_a_store(), BEGUN_PDU)
+        self.end.association.pause()
+        self.end.waits(600)
+        self.assertEqual(len(self.end.user.told), 1)  # type: ignore[attr-defined]
+
+    def test_the_time_for_the_rest_begins_anew_after_a_pause(self) -> None:
+        self.end.hears(command_of_a_store(), BEGUN_PDU)
+        self.end.association.pause()
+        self.end.waits(600)
+        self.end.association.resume()
+        self.end.waits(50)
+        self.assertEqual(len(self.end.user.told), 1)  # type: ignore[attr-defined]
+
+    def test_a_peer_that_takes_nothing(self) -> None:
+        self.end.transport.producer.pauseProducing()
+        self.end.waits(61)
+        self.assertEqual(self.end.user.told, ["pause sending", (PROVIDER, 0)])  # type: ignore[attr-defined]
+
+    def test_cuts_off_whoever_takes_nothing(self) -> None:
+        self.end.transport.producer.pauseProducing()
+        self.end.waits(61)
+        self.assertTrue(self.end.is_cut)  # type: ignore[attr-defined]
+
+    def test_a_slow_peer_that_takes_something(self) -> None:
+        for _ in range(10):
+            self.end.transport.producer.pauseProducing()
+            self.end.waits(50)
+            self.end.transport.producer.resumeProducing()
+        self.assertEqual(self.end.user.told, ["pause sending", "resume sending"] * 10)  # type: ignore[attr-defined]
+
+
+class AcceptorTests(_EitherEnd, TestCase):
+    def setUp(self) -> None:
+        self.end = Acceptor()
+        self.end.establish()
+
+    def test_collision_the_requestors_response_comes_first(self) -> None:
+        self.end.association.release()
+        self.end.hears(ReleaseRequest())
+        self.end.says()
+        self.end.association.respond_release()
+        self.assertEqual(self.end.says(), [])
+
+    def test_collision_ends_with_our_response(self) -> None:
+        self.end.association.release()
+        self.end.hears(ReleaseRequest())
+        self.end.association.respond_release()
+        self.end.says()
+        self.end.hears(ReleaseResponse())
+        self.assertEqual(self.end.says(), [ReleaseResponse()])
+
+    def test_collision_tells_both(self) -> None:
+        self.end.association.release()
+        self.end.hears(ReleaseRequest())
+        self.end.association.respond_release()
+        self.end.hears(ReleaseResponse())
+        self.assertEqual(self.end.user.told, ["release requested", "released"])
+
+    def test_collision_response_that_comes_before_ours_is_due(self) -> None:
+        self.end.association.release()
+        self.end.hears(ReleaseRequest(), ReleaseResponse())
+        self.end.says()
+        self.end.association.respond_release()
+        self.assertEqual(self.end.says(), [ReleaseResponse()])
+
+
+class RequestorTests(_EitherEnd, TestCase):
+    def setUp(self) -> None:
+        self.end = Requestor()
+        self.end.establish()
+
+    def test_collision_our_response_comes_first(self) -> None:
+        self.end.association.release()
+        self.end.hears(ReleaseRequest())
+        self.end.says()
+        self.end.association.respond_release()
+        self.assertEqual(self.end.says(), [ReleaseResponse()])
+
+    def test_collision_ends_with_the_acceptors_response(self) -> None:
+        self.end.association.release()
+        self.end.hears(ReleaseRequest())
+        self.end.association.respond_release()
+        self.end.hears(ReleaseResponse())
+        self.assertEqual(self.end.user.told, ["release requested", "released"])
+
+    def test_collision_closes_in_the_end(self) -> None:
+        self.end.association.release()
+        self.end.hears(ReleaseRequest())
+        self.end.association.respond_release()
+        self.end.hears(ReleaseResponse())
+        self.assertTrue(self.end.is_closed)
+
+    def test_collision_that_the_acceptor_does_not_end(self) -> None:
+        self.end.association.release()
+        self.end.hears(ReleaseRequest())
+        self.end.association.respond_release()
+        self.end.waits(30)
+        self.assertEqual(self.end.user.told, ["release requested", (PROVIDER, 0)])
+
+
+class ChunkTests(TestCase):
+    """However the bytes are cut, the user is told the same."""
+
+    EXCHANGE = wire(
+        [
+            echo(1),
+            *store(2, bytes(range(256)) * 5, context_id=3),
+            echo(3),
+            store(4, context_id=3)[0],
+            fragment(b"first ", context_id=3, is_last=False),
+            fragment(b"second", context_id=3),
+        ]
+    ) + wire(ReleaseRequest())
+
+    @PROPERTY
+    @given(st.lists(st.integers(1, 400), min_size=1, max_size=40), st.lists(st.booleans(), max_size=20))
+    def test_the_same_parts(self, sizes: list[int], pauses: list[bool]) -> None:
+        end = Acceptor()
+        end.establish()
+        offset = 0
+        for index, size in enumerate(sizes):
+            paused = index < len(pauses) and pauses[index]
+            if paused:
+                end.association.pause()
+            end.association.dataReceived(self.EXCHANGE[offset : offset + size])
+            if paused:
+                end.association.resume()
+            offset += size
+        end.association.dataReceived(self.EXCHANGE[offset:] or b"")
+        self.assertEqual(told(end), told(whole()))
+
+
+def told(end: End) -> list[object]:
+    """What a user was told, with data sets put together."""
+    found: list[object] = []
+    data = b""
+    for what in end.user.told:
+        if isinstance(what, DataSetFragment):
+            data += bytes(what)
+            if what.is_last:
+                found.append(data)
+                data = b""
+        else:
+            found.append(what)
+    return found
+
+
+def whole() -> End:
+    end = Acceptor()
+    end.establish()
+    end.association.dataReceived(ChunkTests.EXCHANGE)
+    return end
+
+
+def command_of_a_store() -> bytes:
+    """The command set of a C-STORE-RQ, whose data set is due."""
+    return wire(store(1, context_id=1)[0])
+
+

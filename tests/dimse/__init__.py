@@ -1,0 +1,1 @@
+"""The message exchange, in memory."""

@@ -1,0 +1,1 @@
+"""The proxy as it is run, between real DICOM applications."""

@@ -1,0 +1,1 @@
+"""The upper layer, in memory."""

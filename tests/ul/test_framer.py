@@ -1,0 +1,287 @@
+"""A byte stream cut into PDUs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from dimseproxy.errors import AbortReason
+from dimseproxy.ul.framer import (
+    MAX_ASSOCIATE_LENGTH,
+    ControlPdu,
+    Frame,
+    Framed,
+    Framer,
+    InvalidPdu,
+    Pdv,
+    PdvRun,
+)
+from tests.ul.strategies import PROPERTY, chunkings
+from tests.ul.wire import RELEASE_RP, RELEASE_RQ, abort, p_data, pdu, pdv
+
+CAP = 1000
+COMMAND, LAST = 1, 2
+
+
+def frames_of(*chunks: bytes, cap: int = CAP) -> list[Frame]:
+    framer = Framer(cap)
+    return [frame for chunk in chunks for frame in framer.receive_data(chunk)]
+
+
+def shape(frame: Frame) -> tuple[int, bool, bool, bytes]:
+    assert isinstance(frame, Pdv), frame
+    return frame.context_id, frame.is_command, frame.is_last, bytes(frame.data)
+
+
+def bytes_of(framed: Framed) -> bytes:
+    return framed.data[framed.start : framed.end]
+
+
+def reason_of(frames: list[Frame]) -> AbortReason:
+    (frame,) = frames
+    assert isinstance(frame, InvalidPdu), frame
+    return frame.error.reason
+
+
+def meaning(frames: Iterable[Frame]) -> list[tuple[Any, ...]]:
+    """
+    What frames say, however the stream was cut: control PDUs, command fragments, whole data sets, the error.
+    """
+    out: list[tuple[Any, ...]] = []
+    for frame in frames:
+        match frame:
+            case ControlPdu(pdu_type, body):
+                out.append((pdu_type, body))
+            case Pdv(is_command=True):
+                out.append(("command", frame.context_id, frame.is_last, bytes(frame.data)))
+            case Pdv():
+                _add_data(out, frame.context_id, frame.is_last, bytes(frame.data))
+            case PdvRun():
+                _add_data(out, frame.context_id, frame.is_last, b"".join(frame.framed.pdv_views()))
+            case InvalidPdu(error):
+                out.append(("invalid", error.reason, str(error)))
+    return out
+
+
+def _add_data(out: list[tuple[Any, ...]], context_id: int, is_last: bool, data: bytes) -> None:
+    """Fragments of a data set count together; its end, and a change of the context, do not."""
+    if out and out[-1][:3] == ("data", context_id, False):
+        _, _, _, before = out.pop()
+        data = before + data
+    out.append(("data", context_id, is_last, data))
+
+
+_pdvs = st.builds(
+    pdv,
+    st.sampled_from((1, 3, 255)),
+    # The six upper bits are reserved.
+    st.sampled_from((0, 0, 0, LAST, COMMAND, COMMAND | LAST, 0xF0, 0xF2)),
+    st.binary(max_size=60),
+)
+_pdus = st.one_of(
+    st.lists(_pdvs, min_size=1, max_size=4).map(lambda pdvs: p_data(*pdvs)),
+    st.builds(lambda data, control: p_data(pdv(1, control, data)), st.binary(max_size=300), st.sampled_from((0, LAST))),
+    st.sampled_from((RELEASE_RQ, RELEASE_RP, abort(0, 0), abort(2, 6), pdu(1, b"any body"), pdu(2, bytes(70)))),
+)
+_streams = st.lists(_pdus, max_size=12).map(b"".join)
+
+
+class RechunkingTests(SynchronousTestCase):
+    """A7: however TCP cuts a stream, the same comes out."""
+
+    @PROPERTY
+    @given(_streams, st.data())
+    def test_any_chunking_of_valid_pdus_means_the_same(self, stream: bytes, data: st.DataObject) -> None:
+        chunks = data.draw(chunkings(stream))
+        self.assertEqual(meaning(frames_of(*chunks)), meaning(frames_of(stream)))
+
+    @PROPERTY
+    @given(_streams, st.binary(max_size=30), st.data())
+    def test_any_chunking_of_garbage_behind_valid_pdus_means_the_same(
+        self, stream: bytes, garbage: bytes, data: st.DataObject
+    ) -> None:
+        chunks = data.draw(chunkings(stream + garbage))
+        self.assertEqual(meaning(frames_of(*chunks)), meaning(frames_of(stream + garbage)))
+
+    @PROPERTY
+    @given(st.lists(_pdus, max_size=8))
+    def test_whole_pdus_one_by_one_mean_the_same_as_coalesced(self, pdus: list[bytes]) -> None:
+        self.assertEqual(meaning(frames_of(*pdus)), meaning(frames_of(b"".join(pdus))))
+
+    @PROPERTY
+    @given(st.lists(st.binary(max_size=100), min_size=1, max_size=20), st.data())
+    def test_runs_carry_the_very_bytes(self, fragments: list[bytes], data: st.DataObject) -> None:
+        stream = b"".join(p_data(pdv(1, 0, fragment)) for fragment in fragments[:-1]) + p_data(
+            pdv(1, LAST, fragments[-1])
+        )
+        frames = frames_of(*data.draw(chunkings(stream)))
+        self.assertTrue(all(isinstance(frame, PdvRun) for frame in frames))
+        self.assertEqual(b"".join(bytes_of(frame.framed) for frame in frames if isinstance(frame, PdvRun)), stream)
+
+    @PROPERTY
+    @given(st.binary(max_size=400))
+    def test_garbage_ends_in_nothing_or_in_one_invalid_pdu(self, garbage: bytes) -> None:
+        frames = frames_of(garbage)
+        self.assertFalse(any(isinstance(frame, InvalidPdu) for frame in frames[:-1]))
+
+
+class RunTests(SynchronousTestCase):
+    def test_pdus_of_one_data_set_are_one_run(self) -> None:
+        stream = p_data(pdv(1, 0, b"ab")) + p_data(pdv(1, 0, b"cde")) + p_data(pdv(1, LAST, b"f"))
+        (frame,) = frames_of(stream)
+        assert isinstance(frame, PdvRun)
+        self.assertEqual((frame.context_id, frame.is_last, bytes_of(frame.framed)), (1, True, stream))
+
+    def test_the_longest_is_counted_as_a_maximum_length(self) -> None:
+        (frame,) = frames_of(p_data(pdv(1, 0, b"ab")) + p_data(pdv(1, 0, b"cdefg")))
+        assert isinstance(frame, PdvRun)
+        self.assertEqual(frame.framed.longest, 5 + 6)
+
+    def test_a_run_ends_with_its_data_set(self) -> None:
+        frames = frames_of(p_data(pdv(1, LAST, b"a")) + p_data(pdv(1, LAST, b"b")))
+        self.assertEqual([type(frame) for frame in frames], [PdvRun, PdvRun])
+
+    def test_a_run_is_of_one_context(self) -> None:
+        frames = frames_of(p_data(pdv(1, 0, b"a")) + p_data(pdv(3, 0, b"b")))
+        self.assertEqual([frame.context_id for frame in frames if isinstance(frame, PdvRun)], [1, 3])
+
+    def test_a_command_is_never_in_a_run(self) -> None:
+        frames = frames_of(p_data(pdv(1, 0, b"a")) + p_data(pdv(1, COMMAND, b"b")))
+        self.assertEqual([type(frame) for frame in frames], [PdvRun, Pdv])
+
+    def test_several_pdvs_in_a_pdu(self) -> None:
+        frames = frames_of(p_data(pdv(1, COMMAND | LAST, b"c"), pdv(1, 0, b"d"), pdv(1, LAST, b"")))
+        self.assertEqual(
+            [shape(frame) for frame in frames],
+            [(1, True, True, b"c"), (1, False, False, b"d"), (1, False, True, b"")],
+        )
+
+    def test_only_a_pdv_alone_in_its_pdu_can_be_sent_as_it_came(self) -> None:
+        alone, first, second = frames_of(p_data(pdv(1, COMMAND, b"a")) + p_data(pdv(1, COMMAND, b"b"), pdv(1, 0, b"c")))
+        assert isinstance(alone, Pdv) and isinstance(first, Pdv) and isinstance(second, Pdv)
+        assert alone.framed is not None
+        self.assertEqual(bytes_of(alone.framed), p_data(pdv(1, COMMAND, b"a")))
+        self.assertEqual((first.framed, second.framed), (None, None))
+
+    def test_a_pdv_without_data_is_one(self) -> None:
+        self.assertEqual(meaning(frames_of(p_data(pdv(1, LAST)))), [("data", 1, True, b"")])
+
+    def test_odd_lengths_pass(self) -> None:
+        self.assertEqual(meaning(frames_of(p_data(pdv(1, LAST, b"odd")))), [("data", 1, True, b"odd")])
+
+    def test_the_upper_bits_of_the_control_header_are_not_tested(self) -> None:
+        (frame,) = frames_of(p_data(pdv(1, 0xFD, b"c")))
+        self.assertEqual(shape(frame), (1, True, False, b"c"))
+
+
+class PduTypeTests(SynchronousTestCase):
+    """The type is checked first: a length read from a text protocol would be a gigabyte."""
+
+    def test_text_and_tls_end_at_their_first_byte(self) -> None:
+        for greeting in (b"GET / HTTP/1.1\r\n", b"\x16\x03\x01\x02\x00", b"SSH-2.0-x\r\n", b"\x00", b"\x08", b"\xff"):
+            self.assertEqual(reason_of(frames_of(greeting[:1])), AbortReason.UNRECOGNIZED_PDU)
+
+    def test_control_pdus_are_handed_on_whole(self) -> None:
+        self.assertEqual(frames_of(RELEASE_RQ + abort(2, 1)), [ControlPdu(5, bytes(4)), ControlPdu(7, b"\0\0\2\1")])
+
+    def test_a_pdu_behind_good_ones_ends_the_stream_after_them(self) -> None:
+        frames = frames_of(RELEASE_RQ + b"GET")
+        self.assertEqual([type(frame) for frame in frames], [ControlPdu, InvalidPdu])
+
+    def test_nothing_comes_after_the_invalid_pdu(self) -> None:
+        self.assertEqual(len(frames_of(b"G", RELEASE_RQ, b"\x01")), 1)
+
+
+class CapTests(SynchronousTestCase):
+    """A3: the header alone tells that a PDU is too long, before anything is kept for it."""
+
+    def test_a_data_pdu_of_the_cap_passes(self) -> None:
+        self.assertEqual(len(frames_of(p_data(pdv(1, 0, bytes(CAP - 6))))), 1)
+
+    def test_six_bytes_end_a_data_pdu_over_the_cap(self) -> None:
+        header = pdu(4, b"", CAP + 1)
+        self.assertEqual(frames_of(header[:5]), [])
+        self.assertEqual(reason_of(frames_of(header)), AbortReason.INVALID_PARAMETER_VALUE)
+
+    def test_the_largest_length_of_all(self) -> None:
+        for pdu_type in range(1, 8):
+            for length in (0xFFFFFFFE, 0xFFFFFFFF, 0x80000000):
+                self.assertEqual(reason_of(frames_of(pdu(pdu_type, b"", length))), AbortReason.INVALID_PARAMETER_VALUE)
+
+    def test_an_associate_pdu_has_a_cap_of_its_own(self) -> None:
+        self.assertEqual(frames_of(pdu(1, b"", MAX_ASSOCIATE_LENGTH)), [])
+        self.assertEqual(
+            reason_of(frames_of(pdu(1, b"", MAX_ASSOCIATE_LENGTH + 1))), AbortReason.INVALID_PARAMETER_VALUE
+        )
+
+    def test_a_fixed_pdu_is_four_bytes_at_most(self) -> None:
+        for pdu_type in (3, 5, 6, 7):
+            self.assertEqual(reason_of(frames_of(pdu(pdu_type, b"", 5))), AbortReason.INVALID_PARAMETER_VALUE)
+
+    def test_nothing_is_kept_of_what_is_refused(self) -> None:
+        framer = Framer(CAP)
+        framer.receive_data(pdu(4, b"", CAP + 1) + bytes(10_000))
+        self.assertFalse(framer.has_partial_pdu)
+
+    def test_good_pdus_before_it_are_delivered(self) -> None:
+        good = p_data(pdv(1, 0, b"a")) + p_data(pdv(1, LAST, b"b"))
+        frames = frames_of(good + pdu(4, b"", CAP + 1))
+        self.assertEqual(meaning(frames)[0], ("data", 1, True, b"ab"))
+        self.assertIsInstance(frames[-1], InvalidPdu)
+
+    def test_a_run_never_carries_a_pdu_over_the_cap(self) -> None:
+        frames = frames_of(p_data(pdv(1, 0, b"a")) + p_data(pdv(1, 0, bytes(CAP))))
+        self.assertEqual([type(frame) for frame in frames], [PdvRun, InvalidPdu])
+
+
+class PdvLengthTests(SynchronousTestCase):
+    def test_a_pdu_without_pdv(self) -> None:
+        self.assertEqual(reason_of(frames_of(p_data())), AbortReason.INVALID_PARAMETER_VALUE)
+
+    def test_a_pdv_shorter_than_its_header(self) -> None:
+        for length in (0, 1):
+            self.assertEqual(reason_of(frames_of(p_data(pdv(1, 0, b"", length)))), AbortReason.INVALID_PARAMETER_VALUE)
+
+    def test_a_pdv_longer_than_its_pdu(self) -> None:
+        for length in (4, 0x7FFFFFFF, 0xFFFFFFFF):
+            self.assertEqual(reason_of(frames_of(p_data(pdv(1, 0, b"a", length)))), AbortReason.INVALID_PARAMETER_VALUE)
+
+    def test_a_pdu_that_ends_within_a_pdv_header(self) -> None:
+        for size in range(1, 6):
+            self.assertEqual(reason_of(frames_of(p_data(bytes(size)))), AbortReason.INVALID_PARAMETER_VALUE)
+
+    def test_bytes_behind_the_last_pdv(self) -> None:
+        frames = frames_of(p_data(pdv(1, COMMAND, b"a"), b"xyz"))
+        self.assertIsInstance(frames[-1], InvalidPdu)
+
+
+class PartialPduTests(SynchronousTestCase):
+    def test_a_begun_pdu_is_known(self) -> None:
+        framer = Framer(CAP)
+        framer.receive_data(RELEASE_RQ[:3])
+        self.assertTrue(framer.has_partial_pdu)
+
+    def test_a_complete_pdu_leaves_nothing(self) -> None:
+        framer = Framer(CAP)
+        framer.receive_data(RELEASE_RQ[:3])
+        framer.receive_data(RELEASE_RQ[3:])
+        self.assertFalse(framer.has_partial_pdu)
+
+    def test_the_serial_stays_while_the_same_pdu_trickles_in(self) -> None:
+        framer = Framer(CAP)
+        framer.receive_data(pdu(4, b"", 500))
+        before = framer.partial_serial
+        for _ in range(20):
+            framer.receive_data(b"x")
+        self.assertEqual(framer.partial_serial, before)
+
+    def test_the_serial_changes_with_the_next_pdu(self) -> None:
+        framer = Framer(CAP)
+        framer.receive_data(p_data(pdv(1, 0, b"abc"))[:8])
+        before = framer.partial_serial
+        framer.receive_data(p_data(pdv(1, 0, b"abc"))[8:] + b"\x04")
+        self.assertNotEqual(framer.partial_serial, before)
