@@ -6,12 +6,11 @@ import sys
 from typing import IO, Any, Final, cast
 
 from twisted.logger import (
-    FilteringLogObserver,
     ILogObserver,
     LogEvent,
     LogLevel,
-    LogLevelFilterPredicate,
     eventAsText,
+    formatTime,
     jsonFileLogObserver,
 )
 from twisted.python.logfile import LogFile
@@ -36,31 +35,52 @@ class Log:
     """
 
     def __init__(self, out: IO[Any], form: str, level: str) -> None:
-        self._predicate = LogLevelFilterPredicate()
+        self._write = jsonFileLogObserver(out, recordSeparator="") if form == "json" else _TextLog(out)
         self.set_level(level)
-        write = jsonFileLogObserver(out, recordSeparator="") if form == "json" else _TextLog(out)
-        self._observer = FilteringLogObserver(write, [self._predicate])
 
     def set_level(self, level: str) -> None:
         """Change the level."""
-        self._predicate.setLogLevelForNamespace("", _LEVELS[level])
+        self._level = _LEVELS[level]
 
     def __call__(self, event: LogEvent) -> None:
-        self._observer(event)
+        if event.get("log_level", LogLevel.info) >= self._level:
+            self._write(event)
 
 
 @implementer(ILogObserver)
 class _TextLog:
-    """One line an event: time, level, text.  A line break in the text does not begin a line of its own."""
+    """
+    One line an event: time, level, text.  A line break in the text does not begin a line of its own.
+
+    A busy proxy writes thousands of lines a minute: the text is made by `str.format` where that can, and the time of a
+    second is written out once.
+    """
 
     def __init__(self, out: IO[Any]) -> None:
         self._out = out
+        self._second = 0
+        self._time = ""
 
     def __call__(self, event: LogEvent) -> None:
+        second = int(event["log_time"])
+        if second != self._second:
+            self._second = second
+            self._time = formatTime(second)
+        text = self._text(event)
+        if "\n" in text or "\r" in text:
+            text = text.replace("\r", "\\r").replace("\n", "\n\t")
         level = event.get("log_level", LogLevel.info).name
-        text = eventAsText(event, includeSystem=False)
-        self._out.write(text.replace("\n", "\n\t").replace(" ", f" {level} ", 1) + "\n")
+        self._out.write(f"{self._time} {level} {text}\n")
         self._out.flush()
+
+    def _text(self, event: LogEvent) -> str:
+        if "log_failure" not in event:
+            try:
+                return str(event["log_format"].format_map(event))
+            except Exception:
+                # Twisted's own formats may call what they name.
+                pass
+        return eventAsText(event, includeTimestamp=False, includeSystem=False)
 
 
 def open_log(logfile: str | None, in_foreground: bool) -> IO[Any]:

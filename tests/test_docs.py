@@ -262,6 +262,18 @@ class Conformance(SynchronousTestCase):
         written = set(re.findall(r"^\| (\d/\d/\d) ", self.text, re.MULTILINE))
         self.assertEqual({f"{each.result}/{each.source}/{each.reason}" for each in ours}, written)
 
+    def test_it_has_every_status_that_the_relay_gives(self) -> None:
+        given = {
+            f"{Status[node.attr]:04X}H"
+            for source in (Path(dimseproxy.__file__).parent / "relay").glob("*.py")
+            for node in ast.walk(ast.parse(text_of(source)))
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "Status"
+        }
+        self.assertTrue(given)
+        for page in (CONFORMANCE, DOCS / "how-to" / "operate.md"):
+            written = set(re.findall(r"^\| ([0-9A-F]{4}H) ", text_of(page), re.MULTILINE))
+            self.assertEqual(set(), given - written - {f"{Status.SUCCESS:04X}H"}, named(page))
+
     def test_its_statuses_are_those_of_the_code(self) -> None:
         written = {int(status, 16) for status in re.findall(r"^\| ([0-9A-F]{4})H ", self.text, re.MULTILINE)}
         self.assertEqual(set(), written - {int(status) for status in Status})

@@ -419,10 +419,10 @@ class IncomingAssociation(Association):
         if not self._may_answer:
             return
         own = self._limits.max_pdu_length
-        information = evolve(
-            accept.user_information, maximum_length=min(own, max_pdu_length) if max_pdu_length else own
-        )
-        accept = evolve(accept, user_information=information)
+        maximum_length = min(own, max_pdu_length) if max_pdu_length else own
+        if accept.user_information.maximum_length != maximum_length:
+            information = evolve(accept.user_information, maximum_length=maximum_length)
+            accept = evolve(accept, user_information=information)
         self._layer.accept(accept, self._clock.seconds())
         self._establish(self.request, accept)
         self._carry_out()

@@ -186,7 +186,7 @@ class SocketStream:
     # What the association calls
 
     def write(self, chunks: Iterable[bytes | memoryview]) -> None:
-        if self._closing:
+        if self._closing or self._handed_back:
             return
         buffers = list(chunks)
         sent = 0
@@ -199,12 +199,11 @@ class SocketStream:
         self._keep(buffers, sent)
 
     def pause_reading(self) -> None:
-        if not self._handed_back:
-            self._is_reading = False
-            self._reactor.removeReader(self)
+        # The reactor is told only if something arrives meanwhile: most pauses are over before.
+        self._is_reading = False
 
     def resume_reading(self) -> None:
-        if not self._handed_back:
+        if not self._handed_back and not self._is_reading:
             self._is_reading = True
             self._reactor.addReader(self)
 
@@ -234,6 +233,9 @@ class SocketStream:
         Read, and read again while the peer is within a message: the rest of it is often there by then, and asking the
         socket costs far less than another turn of the reactor.
         """
+        if not self._is_reading:
+            self._reactor.removeReader(self)
+            return None
         for _ in range(READS_A_TURN):
             try:
                 data = self._socket.recv(READ_SIZE)

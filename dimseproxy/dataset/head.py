@@ -55,10 +55,11 @@ class Head:
         for view in views:
             self._data += view
         self._is_over = is_last
-        if is_last or len(self._data) >= self._next_look:
+        is_last_look = is_last or len(self._data) >= MAX_HEAD_LENGTH
+        if is_last_look or len(self._data) >= self._next_look:
             self._next_look = len(self._data) * _GROWTH
             self._look()
-        if is_last or len(self._data) >= MAX_HEAD_LENGTH:
+        if is_last_look or self.is_complete:
             self.is_complete = True
             self._data.clear()
 

@@ -45,9 +45,9 @@ class DimseOutbound:
 
     def associate(self, request: AssociateRequest) -> Deferred[IAssociation]:
         own = self.limits.max_pdu_length
-        asked = request.user_information.maximum_length
-        information = evolve(request.user_information, maximum_length=min(own, asked) if asked else own)
-        association = RequestedAssociation(self.deadlines, self.limits, evolve(request, user_information=information))
+        if not 0 < request.user_information.maximum_length <= own:
+            request = evolve(request, user_information=evolve(request.user_information, maximum_length=own))
+        association = RequestedAssociation(self.deadlines, self.limits, request)
         connecting = self.endpoint.connect(_RequestFactory(association))
         connecting.addTimeout(self.connect_seconds, self.deadlines.clock)
         connecting.addErrback(_unreachable)

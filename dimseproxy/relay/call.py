@@ -126,10 +126,13 @@ class Call:
 
     def _answered(self, outbound: IAssociation) -> None:
         accept = outbound.established.accept
-        information = evolve(accept.user_information, roles=(*accept.user_information.roles, *self._own_roles))
-        accept = evolve(accept, user_information=information)
+        if self._own_roles:
+            roles = (*accept.user_information.roles, *self._own_roles)
+            accept = evolve(accept, user_information=evolve(accept.user_information, roles=roles))
         association = self._association
-        association.accept(inward_accept(association.request, accept, self._own_answers), information.maximum_length)
+        association.accept(
+            inward_accept(association.request, accept, self._own_answers), accept.user_information.maximum_length
+        )
         log.info(
             "association {number} from {calling!r} at {host} to {called!r}: relayed to {outbound} in association "
             "{other}, {accepted} of {proposed} contexts",

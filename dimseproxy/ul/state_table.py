@@ -14,7 +14,13 @@ from types import MappingProxyType
 from typing import Final
 
 
-class State(Enum):
+class _Label(Enum):
+    """A word of the standard; members are looked up often, and Enum's own hash is computed from the name each time."""
+
+    __hash__ = object.__hash__
+
+
+class State(_Label):
     """Tables 9-1 to 9-5."""
 
     IDLE = "Sta1"
@@ -32,7 +38,7 @@ class State(Enum):
     AWAITING_TRANSPORT_CLOSE = "Sta13"
 
 
-class Event(Enum):
+class Event(_Label):
     """The rows of Table 9-10, in its order."""
 
     A_ASSOCIATE_REQUEST = "Evt1"
@@ -56,7 +62,7 @@ class Event(Enum):
     INVALID_PDU = "Evt19"
 
 
-class Action(Enum):
+class Action(_Label):
     """Tables 9-6 (associate), 9-7 (data transfer), 9-8 (release) and 9-9 (abort)."""
 
     OPEN_TRANSPORT = "AE-1"

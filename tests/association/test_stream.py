@@ -38,7 +38,7 @@ clock = IReactorTime(reactor)
 KIB = 1024
 MIB = 1024 * KIB
 #: So that a reader that stops is felt soon: the kernel's own buffers otherwise take megabytes.
-SMALL_BUFFER = 32 * KIB
+SMALL_BUFFER = 256 * KIB
 
 
 class Speaker(Protocol):
@@ -56,6 +56,8 @@ class Speaker(Protocol):
         self.when_resumed: Callable[[], None] = lambda: None
         self.when_heard: Callable[[], None] = lambda: None
         self.is_lost = False
+        #: What the association says: whether the rest of a message is due.
+        self.is_within_message = False
 
     def connectionMade(self) -> None:
         assert self.transport is not None

@@ -9,6 +9,7 @@ from io import BytesIO
 from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
+from pydicom.filebase import DicomIO
 from pydicom.filewriter import write_dataset
 from pydicom.sequence import Sequence
 from pydicom.tag import Tag
@@ -38,8 +39,6 @@ def encoded(data_set: Dataset, syntax: str) -> bytes:
     stream = BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        from pydicom.filebase import DicomIO
-
         out = DicomIO(stream)
         out.is_implicit_VR = syntax == IMPLICIT
         out.is_little_endian = syntax != BIG_ENDIAN
