@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from datetime import UTC, datetime
 from typing import IO, Any, Final, cast
 
 from twisted.logger import (
@@ -11,7 +13,6 @@ from twisted.logger import (
     LogLevel,
     eventAsText,
     formatTime,
-    jsonFileLogObserver,
 )
 from twisted.python.logfile import LogFile
 from zope.interface import implementer
@@ -35,7 +36,7 @@ class Log:
     """
 
     def __init__(self, out: IO[Any], form: str, level: str) -> None:
-        self._write = jsonFileLogObserver(out, recordSeparator="") if form == "json" else _TextLog(out)
+        self._write = _JSONLog(out) if form == "json" else _TextLog(out)
         self.set_level(level)
 
     def set_level(self, level: str) -> None:
@@ -66,21 +67,43 @@ class _TextLog:
         if second != self._second:
             self._second = second
             self._time = formatTime(second)
-        text = self._text(event)
+        text = _text(event)
         if "\n" in text or "\r" in text:
             text = text.replace("\r", "\\r").replace("\n", "\n\t")
         level = event.get("log_level", LogLevel.info).name
         self._out.write(f"{self._time} {level} {text}\n")
         self._out.flush()
 
-    def _text(self, event: LogEvent) -> str:
-        if "log_failure" not in event:
-            try:
-                return str(event["log_format"].format_map(event))
-            except Exception:
-                # Twisted's own formats may call what they name.
-                pass
-        return eventAsText(event, includeTimestamp=False, includeSystem=False)
+
+@implementer(ILogObserver)
+class _JSONLog:
+    """One object an event and line: `time`, `level`, `text`, and the values that the text was made of."""
+
+    def __init__(self, out: IO[Any]) -> None:
+        self._out = out
+
+    def __call__(self, event: LogEvent) -> None:
+        entry = {
+            "time": datetime.fromtimestamp(event["log_time"], UTC).isoformat(timespec="milliseconds"),
+            "level": event.get("log_level", LogLevel.info).name,
+            "text": _text(event),
+        }
+        for name, value in event.items():
+            if not name.startswith("log_") and name not in entry and isinstance(value, (str, int, float)):
+                entry[name] = value
+        self._out.write(json.dumps(entry) + "\n")
+        self._out.flush()
+
+
+def _text(event: LogEvent) -> str:
+    """What the event says, with the traceback of a failure."""
+    if "log_failure" not in event:
+        try:
+            return str(event["log_format"].format_map(event))
+        except Exception:
+            # Twisted's own formats may call what they name.
+            pass
+    return eventAsText(event, includeTimestamp=False, includeSystem=False)
 
 
 def open_log(logfile: str | None, in_foreground: bool) -> IO[Any]:

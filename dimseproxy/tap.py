@@ -7,6 +7,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final, cast
@@ -17,7 +18,7 @@ from twisted.internet import reactor as _reactor
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.endpoints import clientFromString, serverFromString
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IListeningPort, IStreamClientEndpoint, IStreamServerEndpoint
+from twisted.internet.interfaces import IDelayedCall, IListeningPort, IStreamClientEndpoint, IStreamServerEndpoint
 from twisted.logger import ILogObserver, Logger
 from twisted.python.components import Componentized
 from twisted.python.failure import Failure
@@ -106,6 +107,8 @@ class ProxyService(MultiService):
             for name, inbound in settings.inbound.items()
         }
         self._ports: list[IListeningPort] = []
+        self._is_stopping = False
+        self._cuts: list[IDelayedCall] = []
 
     def setServiceParent(self, parent: object) -> None:
         """The application that twistd makes of us takes its log observer from here."""
@@ -134,7 +137,20 @@ class ProxyService(MultiService):
         MultiService.startService(self)
         self._deadlines.start()
         self._hosts.start()
-        signal.signal(signal.SIGHUP, self._hang_up)
+        # Twisted installs its own handlers when the reactor runs.
+        self._reactor.callWhenRunning(self._take_signals)
+
+    def _take_signals(self) -> None:
+        signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self.reload))
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, partial(self._told_to_stop, signal.getsignal(number)))
+
+    def _told_to_stop(self, stop: Any, number: int, frame: FrameType | None) -> None:
+        """The first signal is Twisted's, and begins the drain; who asks again does not want to wait for it."""
+        if self._is_stopping:
+            self._reactor.callFromThread(self._cut, "told to stop again")
+        else:
+            stop(number, frame)
 
     def _listens(self, port: IListeningPort, name: str) -> None:
         self._ports.append(port)
@@ -151,6 +167,7 @@ class ProxyService(MultiService):
         """
         Take no new associations, let running messages finish, and stop at the latest when `timeouts.drain` is over.
         """
+        self._is_stopping = True
         for port in self._ports:
             port.stopListening()
         factories = [factory for _, factory in self._listeners.values()]
@@ -158,30 +175,22 @@ class ProxyService(MultiService):
         drained: Deferred[Any] = gatherResults([factory.drain() for factory in factories])
         self._reception.drain()
         seconds = self._settings.timeouts.drain
+        self._cuts = [self._reactor.callLater(seconds, self._cut, f"they did not finish within {seconds:g} s")]
+        return drained.addCallback(lambda _: self._stopped())
 
-        def cut() -> None:
-            log.warn("associations are cut: they did not finish within {seconds:g} s", seconds=seconds)
-            self._reception.abort_all("the proxy is shutting down")
-            for factory in factories:
-                calls.append(self._reactor.callLater(_LAST_WORDS, factory.cut_all))
-
-        calls = [self._reactor.callLater(seconds, cut)]
-
-        def stopped(_: object) -> Deferred[object]:
-            for call in calls:
-                if call.active():
-                    call.cancel()
-            return self._stopped()
-
-        return drained.addCallback(stopped)
+    def _cut(self, why: str) -> None:
+        log.warn("associations are cut: {why}", why=why)
+        self._reception.abort_all("the proxy is shutting down")
+        for _, factory in self._listeners.values():
+            self._cuts.append(self._reactor.callLater(_LAST_WORDS, factory.cut_all))
 
     def _stopped(self) -> Deferred[object]:
+        for call in self._cuts:
+            if call.active():
+                call.cancel()
         self._deadlines.stop()
         self._hosts.stop()
         return cast("Deferred[object]", MultiService.stopService(self))
-
-    def _hang_up(self, number: int, frame: FrameType | None) -> None:
-        self._reactor.callFromThread(self.reload)
 
     def reload(self) -> None:
         """

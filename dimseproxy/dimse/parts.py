@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from dimseproxy.dimse.command_set import CommandSet
 from dimseproxy.ul.framer import Framed
@@ -49,7 +49,7 @@ class DataSetFragment:
     def __init__(
         self,
         context_id: int,
-        views: Iterable[memoryview],
+        views: Sequence[memoryview],
         is_last: bool,
         framed: Framed | None = None,
     ) -> None:
@@ -62,6 +62,11 @@ class DataSetFragment:
     def views(self) -> Iterable[memoryview]:
         """The bytes of the data set, without any header."""
         return self._views if self.framed is None else self.framed.pdv_views()
+
+    @property
+    def octets(self) -> int:
+        """How many bytes this takes, PDU headers included where it has some."""
+        return len(self.framed) if self.framed is not None else sum(map(len, self._views))
 
     def in_context(self, context_id: int) -> DataSetFragment:
         """The same bytes for another presentation context; they are framed anew if it is another one."""

@@ -272,7 +272,9 @@ class CallerLeg:
         """See `pause`."""
 
     def finish(self) -> None:
-        """The association is the caller's."""
+        # The association is the caller's; what still waits for its turn is sent.
+        if not self._source.waiting:
+            self._source.withdraw()
 
     def cut(self) -> None:
         if self._source.withdraw():

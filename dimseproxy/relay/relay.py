@@ -17,7 +17,7 @@ from zope.interface import implementer
 from dimseproxy.association.deadlines import IDeadlines, IWatched
 from dimseproxy.association.interfaces import IAssociation, IAssociationUser
 from dimseproxy.dimse.command_set import CommandField, command_name
-from dimseproxy.dimse.parts import Command, Part
+from dimseproxy.dimse.parts import Command, DataSetFragment, Part
 from dimseproxy.dimse.status import is_pending
 from dimseproxy.errors import AbortSource, AssociationAborted
 from dimseproxy.relay.filters import Filter
@@ -49,6 +49,8 @@ class _Leg:
         #: Requests that came from this leg's peer and wait for their last response, by message id.
         self.awaiting: set[int] = set()
         self.asked_for_release = False
+        #: How much of data sets came from this leg's peer, PDU headers included.
+        self.octets = 0
 
     def join(self, other: _Leg, filters: Sequence[Filter], *, is_outward: bool) -> None:
         """Say where parts go, and through which filters; outward is from the caller to the outbound."""
@@ -64,7 +66,9 @@ class _Leg:
         self._relay.silence.broken()
         for part in parts:
             # What is asked counts as it was asked, whatever a filter makes of it; and what is answered as it arrives.
-            if isinstance(part, Command) and not part.command_set.is_response:
+            if isinstance(part, DataSetFragment):
+                self.octets += part.octets
+            elif not part.command_set.is_response:
                 self._note_request(part)
         if self._steps:
             parts = self._filtered(parts)
@@ -97,12 +101,14 @@ class _Leg:
         command_field = request.command_set.command_field
         if command_field != _C_CANCEL_RQ:
             self.awaiting.add(request.command_set.message_id)
-            self._relay.requests[command_field] += 1
+            self._relay.requests[command_field, request.context_id] += 1
 
     def note_response(self, response: Command) -> None:
         """This leg's peer is answered."""
-        if not is_pending(response.command_set.status):
+        status = response.command_set.status
+        if not is_pending(status):
             self.awaiting.discard(response.command_set.responds_to)
+            self._relay.statuses[status] += 1
 
     def pause_sending(self) -> None:
         self.turns.pause()
@@ -153,7 +159,8 @@ class Relay:
         self._is_over = False
         self._is_draining = False
         self.silence = Silence(deadlines.clock.seconds())
-        self.requests: Counter[int] = Counter()
+        self.requests: Counter[tuple[int, int]] = Counter()
+        self.statuses: Counter[int] = Counter()
         self._began = deadlines.clock.seconds()
 
     @property
@@ -214,10 +221,23 @@ class Relay:
         for each in self._filters:
             each.over()
         log.info(
-            "association {number}: {text}; {requests} in {seconds:.3f} s",
+            "association {number}: {text}; {requests} in {seconds:.3f} s; statuses {statuses}; {sent} bytes to the "
+            "outbound, {received} back",
             number=self._caller.association.number,
             text=text,
-            requests=", ".join(f"{count} {command_name(field)}" for field, count in self.requests.items()) or "nothing",
+            requests=self._summary(),
             seconds=self._deadlines.clock.seconds() - self._began,
+            statuses=", ".join(f"{status:04X} x{count}" for status, count in self.statuses.items()) or "none",
+            sent=self._caller.octets,
+            received=self._outbound.octets,
         )
         self._when_over()
+
+    def _summary(self) -> str:
+        """The requests of both sides, by message and SOP class."""
+        contexts = self._caller.association.established.contexts
+        counts: Counter[tuple[str, str]] = Counter()
+        for (command_field, context_id), count in self.requests.items():
+            context = contexts.get(context_id)
+            counts[command_name(command_field), context.abstract_syntax if context else "unknown"] += count
+        return ", ".join(f"{count} {name} ({uid})" for (name, uid), count in counts.items()) or "nothing"
