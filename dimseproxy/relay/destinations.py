@@ -19,7 +19,7 @@ from dimseproxy.dimse.command_set import Element
 from dimseproxy.dimse.parts import Command, Part
 from dimseproxy.dimse.status import Status
 from dimseproxy.errors import AbortSource, AssociationAborted, OperationRefused
-from dimseproxy.relay.turns import Source, Turns
+from dimseproxy.relay.turns import Source, Turns, ends_message
 from dimseproxy.ul.negotiation import outward_request
 from dimseproxy.ul.pdu import AssociateRequest
 from dimseproxy.ul.user_information import RoleSelection
@@ -188,13 +188,17 @@ class CallerDestination:
     """
     The caller of a C-GET that was translated.
 
+    It gets one sub-operation at a time, however many deliveries bring some: a caller that negotiated no asynchronous
+    operations window takes no second one before it has answered the first (PS3.7 D.3.3.3).
+
     @param association: the caller's.
     @param turns: where others than the relay may send to it.
     """
 
     def __init__(self, association: IAssociation, turns: Turns) -> None:
         self.association = association
-        self.turns = turns
+        self._sub_operations = Turns(lambda parts: self._to_caller.send(parts), lambda _: False)
+        self._to_caller = turns.source(self._sub_operations.pause, self._sub_operations.resume)
         self._legs: dict[int, CallerLeg] = {}
         self._last_message_id = 0
 
@@ -212,13 +216,13 @@ class CallerDestination:
                     and proposed.context_id not in contexts
                 ):
                     contexts[proposed.context_id] = (own_id, own.transfer_syntax)
-        return succeed(CallerLeg(self, contexts))
+        return succeed(CallerLeg(self, self._sub_operations, contexts))
 
     def lease(self, leg: CallerLeg) -> int:
         """
         A message id for a sub-operation, unique on the caller's association.
 
-        @raise OperationRefused: where the caller owes too many answers.
+        @raise OperationRefused: where too many wait for their turn.
         """
         if len(self._legs) >= MAX_SUB_OPERATIONS:
             raise OperationRefused(Status.OUT_OF_RESOURCES, "Too many sub-operations")
@@ -238,6 +242,7 @@ class CallerDestination:
         if leg is None:
             return False
         leg.answered(response)
+        self._sub_operations.end_turn()
         return True
 
     def over(self) -> None:
@@ -250,20 +255,23 @@ class CallerDestination:
 class CallerLeg:
     """One delivery's way to the caller, under the caller's context ids and message ids of its association."""
 
-    def __init__(self, destination: CallerDestination, contexts: Mapping[int, tuple[int, str]]) -> None:
+    def __init__(self, destination: CallerDestination, turns: Turns, contexts: Mapping[int, tuple[int, str]]) -> None:
         self._destination = destination
         self._contexts = contexts
         self.accepted = {context_id: syntax for context_id, (_, syntax) in contexts.items()}
         self.roles: Sequence[RoleSelection] = ()
-        self._message_ids: dict[int, Command] = {}
+        self._asked: dict[int, Command] = {}
+        self._is_within_message = False
         self._user: DeliveryUser | None = None
-        self._source: Source = destination.turns.source(self._pause, self._resume)
+        self._source: Source = turns.source(self._pause, self._resume)
 
     def use(self, user: DeliveryUser) -> None:
         self._user = user
 
     def send(self, parts: Sequence[Part]) -> None:
-        self._source.send([self._mapped(part) for part in parts])
+        mapped = [self._mapped(part) for part in parts]
+        self._is_within_message = not ends_message(parts[-1])
+        self._source.send(mapped)
 
     def pause(self) -> None:
         """The responses are a few bytes each: the relay that reads them does not wait for a delivery."""
@@ -272,18 +280,21 @@ class CallerLeg:
         """See `pause`."""
 
     def finish(self) -> None:
-        # The association is the caller's; what still waits for its turn is sent.
-        if not self._source.waiting:
+        """The association is the caller's."""
+        if not self._asked:
             self._source.withdraw()
 
     def cut(self) -> None:
-        if self._source.withdraw():
+        self._user = None
+        if self._is_within_message and self._source.withdraw():
             # Half a message cannot be taken back.
             self._destination.association.abort(AbortSource.SERVICE_USER, 0)
+        elif not self._asked:
+            self._source.withdraw()
 
     def answered(self, response: Command) -> None:
         """The caller answered one of this leg's sub-operations."""
-        request = self._message_ids.pop(response.command_set.responds_to)
+        request = self._asked.pop(response.command_set.responds_to)
         command_set = response.command_set.replace(
             {Element.MESSAGE_ID_BEING_RESPONDED_TO: request.command_set.message_id}
         )
@@ -300,7 +311,7 @@ class CallerLeg:
         if not isinstance(part, Command):
             return part.in_context(context_id)
         message_id = self._destination.lease(self)
-        self._message_ids[message_id] = part
+        self._asked[message_id] = part
         # A C-GET's sub-operations have no Move Originator (PS3.7 9.1.1.1).
         command_set = part.command_set.replace(
             {

@@ -52,13 +52,22 @@ class Source:
             self._resume()
 
 
+def ends_message(part: Part) -> bool:
+    """Whether another message may follow this part."""
+    return not part.command_set.has_data_set if isinstance(part, Command) else part.is_last
+
+
 class Turns:
     """
     @param send: sends to the association.
+    @param ends_turn: after which parts another source may begin; `end_turn` says so where no part can tell.
     """
 
-    def __init__(self, send: Callable[[Sequence[Part]], None]) -> None:
+    def __init__(
+        self, send: Callable[[Sequence[Part]], None], ends_turn: Callable[[Part], bool] = ends_message
+    ) -> None:
         self._send = send
+        self._ends_turn = ends_turn
         self._sources: list[Source] = []
         self._within: Source | None = None
         self._queue: deque[Source] = deque()
@@ -89,10 +98,10 @@ class Turns:
     def send(self, source: Source, parts: Sequence[Part]) -> None:
         """Send parts of a source, in order, as far as its turn goes."""
         if self._within is source or (self._within is None and not self._queue):
+            self._within = source
             self._send(parts)
-            self._note(source, parts[-1])
-            if self._queue:
-                self._next()
+            if self._ends_turn(parts[-1]):
+                self.end_turn()
             return
         source.waiting.extend(parts)
         if source not in self._queue:
@@ -107,20 +116,19 @@ class Turns:
         if source in self._queue:
             self._queue.remove(source)
         if self._within is source:
-            self._within = None
+            self.end_turn()
             return True
         return False
 
-    def _note(self, source: Source, last: Part) -> None:
-        """Whose message is under way after this part."""
-        is_within = last.command_set.has_data_set if isinstance(last, Command) else not last.is_last
-        self._within = source if is_within else None
-
-    def _next(self) -> None:
+    def end_turn(self) -> None:
+        """The turn of the source within is over; those who wait go on."""
+        self._within = None
         while self._within is None and self._queue:
             source = self._queue.popleft()
             parts = list(source.waiting)
             source.waiting.clear()
+            self._within = source
             self._send(parts)
-            self._note(source, parts[-1])
+            if self._ends_turn(parts[-1]):
+                self._within = None
             source.let_go()
