@@ -185,7 +185,7 @@ class Call:
             elif not reception.settings.unknown_applications:
                 filters.append(KnownDestinations(lambda title: find(title) is not None, answer))
         if "get" in services and outbound.retrieve == "move":
-            caller = CallerDestination(association, relay.to_caller)
+            caller = CallerDestination(association, relay.to_caller, relay.abort)
             filters.append(GetsByMove(opens, reception.retrieves, syntaxes, caller, answer))
         destination = find(originator)
         if STORAGE_COMMITMENT_PUSH in abstract.values() and destination is not None:

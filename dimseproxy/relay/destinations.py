@@ -193,10 +193,12 @@ class CallerDestination:
 
     @param association: the caller's.
     @param turns: where others than the relay may send to it.
+    @param abort: ends its association and the relay, for this reason.
     """
 
-    def __init__(self, association: IAssociation, turns: Turns) -> None:
+    def __init__(self, association: IAssociation, turns: Turns, abort: Callable[[str], None]) -> None:
         self.association = association
+        self.abort = abort
         self._sub_operations = Turns(lambda parts: self._to_caller.send(parts), lambda _: False)
         self._to_caller = turns.source(self._sub_operations.pause, self._sub_operations.resume)
         self._legs: dict[int, CallerLeg] = {}
@@ -286,10 +288,10 @@ class CallerLeg:
 
     def cut(self) -> None:
         self._user = None
-        if self._is_within_message and self._source.withdraw():
+        if self._is_within_message and self._source.has_turn:
             # Half a message cannot be taken back.
-            self._destination.association.abort(AbortSource.SERVICE_USER, 0)
-        elif not self._asked:
+            self._destination.abort("a delivery ended within an object")
+        elif self._is_within_message or not self._asked:
             self._source.withdraw()
 
     def answered(self, response: Command) -> None:

@@ -31,6 +31,11 @@ class Source:
         """Send now, or when it is this source's turn."""
         self._turns.send(self, parts)
 
+    @property
+    def has_turn(self) -> bool:
+        """Whether what it sends goes out at once, and to nobody else."""
+        return self._turns.is_turn_of(self)
+
     def withdraw(self) -> bool:
         """
         Send no more.
@@ -107,6 +112,10 @@ class Turns:
         if source not in self._queue:
             self._queue.append(source)
             source.hold()
+
+    def is_turn_of(self, source: Source) -> bool:
+        """See `Source.has_turn`."""
+        return self._within is source
 
     def withdraw(self, source: Source) -> bool:
         """See `Source.withdraw`."""

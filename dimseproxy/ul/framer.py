@@ -18,6 +18,8 @@ from dimseproxy.errors import AbortReason, RemoteProtocolError
 from dimseproxy.ul.pdu import PduType
 
 PDU_HEADER_LENGTH: Final = 6
+# As a plain number, for what is asked of every PDU.
+_P_DATA_TF: Final = int(PduType.P_DATA_TF)
 #: PDU header, PDV length, presentation context id, message control header (PS3.8 9.3.5 and E.2).
 _SINGLE_PDV_PREFIX = Struct(">BxIIBB")
 _PDU_HEADER = Struct(">BxI")
@@ -146,36 +148,54 @@ class Framer:
         """
         The frames that `data` completes.  An `InvalidPdu` is the last one ever.
         """
-        if self._dead:
-            return []
-        if self._held:
-            self._held.append(data)
-            self._held_length += len(data)
-            if self._held_length < self._wanted:
-                return []
-            data = b"".join(self._held)
-            self._held = []
         frames: list[Frame] = []
+        if self._dead:
+            return frames
         try:
-            offset = self._cut(data, frames)
+            offset = self._complete(data, frames) if self._held else 0
+            offset = self._cut(data, offset, frames)
         except RemoteProtocolError as error:
             self._dead = True
+            self._held = []
             frames.append(InvalidPdu(error))
             return frames
         if offset < len(data):
-            rest = data[offset:] if offset else data
-            self._held = [rest]
-            self._held_length = len(rest)
+            self._held_length = 0
+            self._hold(data[offset:])
             self.partial_serial += 1
         return frames
 
-    def _cut(self, data: bytes, frames: list[Frame]) -> int:
-        """Append the frames in `data`; set how many bytes the rest wants; return where the rest begins."""
+    def _complete(self, data: bytes, frames: list[Frame]) -> int:
+        """
+        Complete the PDU that is held with the beginning of `data`, and only that: what follows is not copied.
+
+        @return: how much of `data` that took.
+        """
+        offset = 0
+        while self._held:
+            missing = self._wanted - self._held_length
+            self._hold(data[offset : offset + missing])
+            offset += missing
+            if offset > len(data):
+                return len(data)
+            whole = b"".join(self._held)
+            self._held = []
+            self._held_length = 0
+            if self._cut(whole, 0, frames) < len(whole):
+                # That was the header; now it is known how much is missing.
+                self._hold(whole)
+        return offset
+
+    def _hold(self, data: bytes) -> None:
+        self._held.append(data)
+        self._held_length += len(data)
+
+    def _cut(self, data: bytes, offset: int, frames: list[Frame]) -> int:
+        """Append the frames in `data` from `offset`; set how many bytes the rest wants; return where it begins."""
         view = memoryview(data)
         size = len(data)
-        offset = 0
         while offset < size:
-            if data[offset] == PduType.P_DATA_TF:
+            if data[offset] == _P_DATA_TF:
                 end = self._run(data, offset, frames)
                 if end != offset:
                     offset = end
@@ -184,7 +204,7 @@ class Framer:
             if body_end > size:
                 break
             body_start = offset + PDU_HEADER_LENGTH
-            if data[offset] == PduType.P_DATA_TF:
+            if data[offset] == _P_DATA_TF:
                 _split_pdvs(data, view, offset, body_end, frames)
             else:
                 frames.append(ControlPdu(data[offset], data[body_start:body_end]))
@@ -204,7 +224,7 @@ class Framer:
             pdu_type, length, pdv_length, context_id, control = unpack_from(data, offset)
             end = offset + PDU_HEADER_LENGTH + length
             if (
-                pdu_type != PduType.P_DATA_TF
+                pdu_type != _P_DATA_TF
                 or pdv_length + 4 != length
                 or pdv_length < 2
                 or (control and control != LAST)
@@ -231,7 +251,7 @@ class Framer:
         if size - offset < PDU_HEADER_LENGTH:
             return size + 1
         _, length = _PDU_HEADER.unpack_from(data, offset)
-        if pdu_type == PduType.P_DATA_TF:
+        if pdu_type == _P_DATA_TF:
             cap = self._max_pdu_length
         elif pdu_type in _ASSOCIATE_TYPES:
             cap = MAX_ASSOCIATE_LENGTH

@@ -16,6 +16,8 @@ from dimseproxy.ul.cursor import Cursor
 
 #: A maximum length below this leaves no room for a fragment worth sending: six bytes of it are the PDV's own header.
 SMALLEST_MAXIMUM_LENGTH = 16
+#: What is relayed leaves with our own implementation names and a maximum length: the 16-bit length has to have room.
+MAX_USER_INFORMATION_LENGTH = 0xFFFF - 128
 
 
 class SubItemType(IntEnum):
@@ -154,8 +156,10 @@ def encode_user_information(info: UserInformation) -> bytes:
 
 def decode_user_information(cursor: Cursor) -> UserInformation:
     """
-    @raise RemoteProtocolError: where a known sub-item is malformed.
+    @raise RemoteProtocolError: where a known sub-item is malformed, or all together are too long to be relayed.
     """
+    if cursor.remaining > MAX_USER_INFORMATION_LENGTH:
+        raise RemoteProtocolError(f"user information of {cursor.remaining} bytes is too long")
     fields: dict[str, object] = {}
     roles: list[RoleSelection] = []
     extended: list[ExtendedNegotiation] = []

@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from dimseproxy.errors import AbortReason, RemoteProtocolError
 from dimseproxy.ul.codec import decode, encode
+from dimseproxy.ul.negotiation import outward_request
 from dimseproxy.ul.pdu import (
     AnsweredContext,
     AssociateAccept,
@@ -19,6 +20,7 @@ from dimseproxy.ul.pdu import (
     ProposedContext,
 )
 from dimseproxy.ul.user_information import (
+    MAX_USER_INFORMATION_LENGTH,
     CommonExtendedNegotiation,
     RoleSelection,
     UserIdentity,
@@ -312,6 +314,21 @@ class UserInformationTests(SynchronousTestCase):
 
     def test_an_item_without_sub_items(self) -> None:
         self.assertEqual(information(), UserInformation())
+
+    def test_what_leaves_no_room_for_our_own_names_is_refused(self) -> None:
+        fits = item(0x5F, bytes(MAX_USER_INFORMATION_LENGTH - 4))
+        self.assertEqual(information(fits), UserInformation())
+        self.assertRaises(RemoteProtocolError, information, fits, b"\0")
+
+    def test_the_longest_that_is_taken_can_be_relayed(self) -> None:
+        identity = item(
+            0x58, pack(">BBH", 4, 0, MAX_USER_INFORMATION_LENGTH - 10) + bytes(MAX_USER_INFORMATION_LENGTH - 8)
+        )
+        value = request(proposed(1), user_information(identity))
+        outward = outward_request(
+            value, called_ae_title="A", calling_ae_title="B", contexts=value.contexts, with_user_identity=True
+        )
+        self.assertGreater(len(encode(outward)), MAX_USER_INFORMATION_LENGTH)
 
     def test_the_application_context_is_ours(self) -> None:
         self.assertTrue(encode(AssociateRequest("A", "B", ()))[74:].startswith(APPLICATION_CONTEXT))
