@@ -95,9 +95,7 @@ class Wheel(SynchronousTestCase):
 
     def test_it_holds_nothing_beside_the_packages(self) -> None:
         metadata_folder = f"dimseproxy-{dimseproxy.__version__}.dist-info"
-        self.assertEqual(
-            {name.split("/")[0] for name in wheel_names()}, {"dimseproxy", "twisted", metadata_folder}
-        )
+        self.assertEqual({name.split("/")[0] for name in wheel_names()}, {"dimseproxy", "twisted", metadata_folder})
 
 
 class Installed(SynchronousTestCase):

@@ -172,11 +172,7 @@ def issue(
     if names:
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
     signed = builder.sign(signer.private if signer else private, hashes.SHA256())
-    chain = (
-        (signer.signed, *signer.intermediates)
-        if signer and signer.signed.issuer != signer.signed.subject
-        else ()
-    )
+    chain = (signer.signed, *signer.intermediates) if signer and signer.signed.issuer != signer.signed.subject else ()
     certificate_file, key_file = directory() / f"{name}.pem", directory() / f"{name}.key"
     certificate_file.write_bytes(b"".join(each.public_bytes(Encoding.PEM) for each in (signed, *chain)))
     key_file.write_bytes(private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))

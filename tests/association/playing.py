@@ -68,7 +68,9 @@ def a_request(
 ) -> AssociateRequest:
     """An A-ASSOCIATE-RQ, for verification where nothing else is said."""
     information = UserInformation(maximum_length=maximum, implementation_class_uid="1.2.3", roles=tuple(roles))
-    return AssociateRequest(called, calling, contexts(*abstract_syntaxes or (VERIFICATION,), syntaxes=syntaxes), information)
+    return AssociateRequest(
+        called, calling, contexts(*abstract_syntaxes or (VERIFICATION,), syntaxes=syntaxes), information
+    )
 
 
 def an_accept(
@@ -162,8 +164,9 @@ def wire(what: Pdu | Part | bytes | Sequence[Part]) -> bytes:
         return what
     if isinstance(what, (Command, DataSetFragment)):
         return b"".join(encode_parts([what], 0))
-    if isinstance(what, Sequence):
+    if isinstance(what, (list, tuple)):
         return b"".join(encode_parts(what, 0))
+    assert isinstance(what, Pdu)
     return encode(what)
 
 
@@ -197,6 +200,10 @@ class User:
         self.told: list[object] = []
         #: Called with what was just told.
         self.then: Callable[[object], None] = lambda _: None
+
+    def does(self, action: Callable[[], None], on: object) -> None:
+        """What to do when it is told this."""
+        self.then = lambda what: action() if what == on else None
 
     def _tell(self, what: object) -> None:
         self.told.append(what)
@@ -263,6 +270,16 @@ class End:
         """The transport is gone."""
         self.transport.connected = False
         self.association.connectionLost(Failure(ConnectionDone()))
+
+    def is_full(self) -> None:
+        """The peer takes no more."""
+        assert self.transport.producer is not None
+        self.transport.producer.pauseProducing()
+
+    def is_empty(self) -> None:
+        """The peer has taken all."""
+        assert self.transport.producer is not None
+        self.transport.producer.resumeProducing()
 
     @property
     def is_closed(self) -> bool:

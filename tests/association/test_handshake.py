@@ -33,9 +33,7 @@ from tests.association.handshaking import (
     our_server,
 )
 
-A_ASSOCIATE_RQ = (
-    bytes.fromhex("010000000044 0001 0000") + b"CALLED".ljust(16) + b"CALLING".ljust(16) + bytes(32)
-)
+A_ASSOCIATE_RQ = bytes.fromhex("010000000044 0001 0000") + b"CALLED".ljust(16) + b"CALLING".ljust(16) + bytes(32)
 A_ABORT = bytes.fromhex("0700000000040000 0201")
 
 
@@ -125,15 +123,11 @@ class AcceptedTests(HandshakeTestCase):
 class ServerRefusedTests(HandshakeTestCase):
     """Servers that we refuse: each association never is connected, and the error says why."""
 
-    async def refused(
-        self, identity: Identity, why: str, host: str = "localhost", verify_host: bool = True
-    ) -> None:
+    async def refused(self, identity: Identity, why: str, host: str = "localhost", verify_host: bool = True) -> None:
         port = await self.listen(our_server(identity), Peer())
         await self.fails(our_client(host, verify_host=verify_host), port, why)
 
-    async def fails(
-        self, client: IOpenSSLClientConnectionCreator, port: int, why: str, seconds: float = LONG
-    ) -> None:
+    async def fails(self, client: IOpenSSLClientConnectionCreator, port: int, why: str, seconds: float = LONG) -> None:
         here = Peer()
         with self.assertRaisesRegex(HandshakeError, f"^{re.escape(why)}$"):
             await self.connect(client, port, here, seconds)
@@ -168,9 +162,7 @@ class ServerRefusedTests(HandshakeTestCase):
 
     @asynchronous
     async def test_wrong_authority_where_the_host_is_not_verified(self) -> None:
-        await self.refused(
-            certificates.wrong_authority(), "certificate's issuer is not known here", verify_host=False
-        )
+        await self.refused(certificates.wrong_authority(), "certificate's issuer is not known here", verify_host=False)
 
     @asynchronous
     async def test_self_signed(self) -> None:

@@ -428,7 +428,7 @@ class _EitherEnd:
         self.assertEqual(self.end.user.told, ["release requested"])  # type: ignore[attr-defined]
 
     def test_agreeing_with_somebody_who_has_aborted_meanwhile(self) -> None:
-        self.end.user.then = lambda what: what == "release requested" and self.end.association.respond_release()
+        self.end.user.does(self.end.association.respond_release, on="release requested")
         self.end.hears(ReleaseRequest(), Abort(0, 0))
         self.assertTrue(self.end.transport.disconnecting)  # type: ignore[attr-defined]
 
@@ -489,22 +489,22 @@ class _EitherEnd:
         self.assertEqual(self.end.says(), [])  # type: ignore[attr-defined]
 
     def test_answering_a_request_that_came_with_an_abort(self) -> None:
-        self.end.user.then = lambda what: what == echo(1) and self.end.association.send([echoed(1)])
+        self.end.user.does(lambda: self.end.association.send([echoed(1)]), on=echo(1))
         self.end.hears(echo(1), Abort(0, 0))
         self.assertEqual(self.end.user.told, [echo(1), (0, 0)])  # type: ignore[attr-defined]
 
     def test_answering_a_request_that_came_with_garbage(self) -> None:
-        self.end.user.then = lambda what: what == echo(1) and self.end.association.send([echoed(1)])
+        self.end.user.does(lambda: self.end.association.send([echoed(1)]), on=echo(1))
         self.end.hears(echo(1), b"\xff" * 10)
         self.assertEqual(self.end.user.told, [echo(1), (PROVIDER, UNRECOGNIZED_PDU)])  # type: ignore[attr-defined]
 
     def test_releasing_on_a_request_that_came_with_an_abort(self) -> None:
-        self.end.user.then = lambda what: what == echo(1) and self.end.association.release()
+        self.end.user.does(self.end.association.release, on=echo(1))
         self.end.hears(echo(1), Abort(0, 0))
         self.assertEqual(self.end.user.told, [echo(1), (0, 0)])  # type: ignore[attr-defined]
 
     def test_aborting_on_a_request_that_came_with_an_abort(self) -> None:
-        self.end.user.then = lambda what: what == echo(1) and self.end.association.abort()
+        self.end.user.does(self.end.association.abort, on=echo(1))
         self.end.hears(echo(1), Abort(0, 0))
         self.assertEqual(self.end.user.told, [echo(1)])  # type: ignore[attr-defined]
 
@@ -541,7 +541,6 @@ class _EitherEnd:
     def test_a_command_with_a_number_of_four_bytes(self) -> None:
         broken = wire(echo(1)).replace(b"\x10\x01\x02\x00\x00\x00\x01\x00", b"\x10\x01\x04\x00\x00\x00\x01\x00\x00\x00")
         longer = bytes([*broken[:5], broken[5] + 2, *broken[6:9], broken[9] + 2, *broken[10:]])
-        self.end.user.then = lambda what: getattr(what, "command_set").message_id if what == echo(1) else None
         self.end.hears(longer)
         self.assertEqual(self.end.says(), [Abort(PROVIDER, INVALID_PARAMETER)])  # type: ignore[attr-defined]
 
@@ -579,20 +578,20 @@ class _EitherEnd:
         self.assertEqual(len(self.end.user.told), 1)  # type: ignore[attr-defined]
 
     def test_a_peer_that_takes_nothing(self) -> None:
-        self.end.transport.producer.pauseProducing()
+        self.end.is_full()
         self.end.waits(61)
         self.assertEqual(self.end.user.told, ["pause sending", (PROVIDER, 0)])  # type: ignore[attr-defined]
 
     def test_cuts_off_whoever_takes_nothing(self) -> None:
-        self.end.transport.producer.pauseProducing()
+        self.end.is_full()
         self.end.waits(61)
         self.assertTrue(self.end.is_cut)  # type: ignore[attr-defined]
 
     def test_a_slow_peer_that_takes_something(self) -> None:
         for _ in range(10):
-            self.end.transport.producer.pauseProducing()
+            self.end.is_full()
             self.end.waits(50)
-            self.end.transport.producer.resumeProducing()
+            self.end.is_empty()
         self.assertEqual(self.end.user.told, ["pause sending", "resume sending"] * 10)  # type: ignore[attr-defined]
 
 
@@ -722,5 +721,3 @@ def whole() -> End:
 def command_of_a_store() -> bytes:
     """The command set of a C-STORE-RQ, whose data set is due."""
     return wire(store(1, context_id=1)[0])
-
-

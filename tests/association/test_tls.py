@@ -181,9 +181,7 @@ class SettingsErrorTests(SynchronousTestCase):
     def test_missing_file(self) -> None:
         good = certificates.server()
         missing = good.key.with_name("missing.key")
-        self.assertEqual(
-            self.error(good.certificate, missing), f"{missing} cannot be read: No such file or directory"
-        )
+        self.assertEqual(self.error(good.certificate, missing), f"{missing} cannot be read: No such file or directory")
 
     def test_file_without_a_certificate(self) -> None:
         good = certificates.server()
@@ -206,9 +204,7 @@ class SettingsErrorTests(SynchronousTestCase):
 
     def test_file_without_an_authority(self) -> None:
         good = certificates.server()
-        self.assertEqual(
-            self.error(good.certificate, good.key, good.key), f"{good.key} has no usable PEM certificate"
-        )
+        self.assertEqual(self.error(good.certificate, good.key, good.key), f"{good.key} has no usable PEM certificate")
 
     def test_key_too_small_for_the_profiles(self) -> None:
         small = certificates.issue("small", rsa_bits=1024)

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import gc
+import weakref
+
+from twisted.internet.error import ConnectionDone
+from twisted.internet.task import Clock
+from twisted.python.failure import Failure
+from twisted.trial.unittest import TestCase
+from zope.interface import implementer
+
+from dimseproxy.association.deadlines import Deadlines
+from dimseproxy.association.interfaces import ICallers, IIncomingAssociation
+from dimseproxy.association.protocol import IncomingAssociation
+from dimseproxy.errors import LOCAL_LIMIT_EXCEEDED
+from dimseproxy.inbound.dimse import DimseInbound
+from dimseproxy.ul.pdu import Abort, AssociateReject
+from tests.association.playing import LIMITS, Wire, a_request, an_accept, wire
+
+
+@implementer(ICallers)
+class Callers:
+    def __init__(self) -> None:
+        self.came: list[IIncomingAssociation] = []
+
+    def incoming(self, association: IIncomingAssociation) -> None:
+        self.came.append(association)
+        association.accept(an_accept(association.request), 0)
+
+
+class DimseInboundTests(TestCase):
+    def setUp(self) -> None:
+        self.callers = Callers()
+        self.inbound = DimseInbound("clinic", self.callers, Deadlines(Clock()), LIMITS, 2)
+
+    def _connect(self) -> tuple[IncomingAssociation, Wire]:
+        association = self.inbound.buildProtocol(None)
+        transport = Wire()
+        association.makeConnection(transport)
+        return association, transport
+
+    def _call(self) -> tuple[IncomingAssociation, Wire]:
+        association, transport = self._connect()
+        association.dataReceived(wire(a_request()))
+        return association, transport
+
+    def _hang_up(self, association: IncomingAssociation) -> None:
+        association.connectionLost(Failure(ConnectionDone()))
+
+    def test_hands_callers_over(self) -> None:
+        association, _ = self._call()
+        self.assertEqual(self.callers.came, [association])
+
+    def test_a_connection_without_a_request_costs_no_place(self) -> None:
+        for _ in range(10):
+            self._connect()
+        self.assertEqual(self.inbound.count, 0)
+
+    def test_one_over_the_limit_is_rejected_at_once(self) -> None:
+        transports = [self._call()[1] for _ in range(3)]
+        self.assertEqual(transports[2].take(), [AssociateReject(LOCAL_LIMIT_EXCEEDED)])
+
+    def test_nobody_hears_of_it(self) -> None:
+        for _ in range(3):
+            self._call()
+        self.assertEqual(len(self.callers.came), 2)
+
+    def test_the_limit_recovers(self) -> None:
+        associations = [self._call()[0] for _ in range(2)]
+        self._hang_up(associations[0])
+        self._call()
+        self.assertEqual(len(self.callers.came), 3)
+
+    def test_one_that_was_rejected_takes_no_place(self) -> None:
+        associations = [self._call()[0] for _ in range(3)]
+        self._hang_up(associations[2])
+        self.assertEqual(self.inbound.count, 2)
+
+    def test_an_association_that_ended_keeps_its_place_until_its_connection_is_gone(self) -> None:
+        self._call()[0].abort()
+        self.assertEqual(self.inbound.count, 1)
+
+    def test_draining_rejects(self) -> None:
+        self.inbound.drain()
+        _, transport = self._call()
+        self.assertEqual(transport.take(), [AssociateReject(LOCAL_LIMIT_EXCEEDED)])
+
+    def test_draining_an_empty_one_is_done(self) -> None:
+        self.assertIsNone(self.successResultOf(self.inbound.drain()))
+
+    def test_draining_waits_for_the_last(self) -> None:
+        associations = [self._call()[0] for _ in range(2)]
+        done = self.inbound.drain()
+        self._hang_up(associations[0])
+        self.assertNoResult(done)
+        self._hang_up(associations[1])
+        self.assertIsNone(self.successResultOf(done))
+
+    def test_cutting_all(self) -> None:
+        transports = [self._call()[1] for _ in range(2)]
+        self.inbound.cut_all()
+        self.assertEqual([transport.disconnected for transport in transports], [True, True])
+
+    def test_nothing_is_left_of_those_that_are_gone(self) -> None:
+        gone = []
+        for _ in range(100):
+            association, _ = self._call()
+            association.dataReceived(wire(Abort(0, 0)))
+            self._hang_up(association)
+            gone.append(weakref.ref(association))
+        del association
+        self.callers.came.clear()
+        gc.collect()
+        self.assertEqual([each() for each in gone if each() is not None], [])

@@ -1,0 +1,233 @@
+"""C-MOVE towards an outbound that only has C-GET."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import TestCase
+
+from dimseproxy.dimse.command_set import CommandField, Element
+from dimseproxy.dimse.parts import Command, Part
+from dimseproxy.dimse.status import Status
+from dimseproxy.errors import OutboundUnreachable
+from dimseproxy.relay import get_for_move
+from tests.association.playing import CT, FIND, GET, MOVE, fragment, response, store
+from tests.relay.data_sets import an_object, identifier
+from tests.relay.fakes import FakeAssociation, House
+from tests.relay.test_moves import cancel, move
+
+
+class MovesByGetTests(TestCase):
+    def setUp(self) -> None:
+        self.house = House.with_pacs(retrieve="get")
+        self.caller = self.house.call(MOVE, FIND)
+        #: The caller's own association goes on to this one; the C-GET has another.
+        self.relayed = self.house.pacs.associations[0]
+
+    @property
+    def pacs(self) -> FakeAssociation:
+        return self.house.pacs.associations[1]
+
+    @property
+    def other(self) -> FakeAssociation:
+        return self.house.applications["OTHER"].associations[0]
+
+    def _status(self) -> int:
+        part = self.caller.sent[-1]
+        assert isinstance(part, Command)
+        return part.command_set.status
+
+    def _ct(self) -> int:
+        """The context id of CT images on both new associations."""
+        return next(
+            each.context_id
+            for each in self.house.applications["OTHER"].requests[0].contexts
+            if each.abstract_syntax == CT
+        )
+
+    def _object(self, message_id: int) -> list[Part]:
+        return store(message_id, an_object("1.1"), context_id=self._ct())
+
+    def test_the_application_is_asked_first(self) -> None:
+        self.house.applications["OTHER"]._answers = False
+        self.caller.hears(move("OTHER"))
+        self.assertEqual((len(self.house.applications["OTHER"].requests), len(self.house.pacs.requests)), (1, 1))
+
+    def test_the_outbound_is_asked_for_c_get_and_what_the_application_takes(self) -> None:
+        self.caller.hears(move("OTHER"))
+        asked, taken = self.house.pacs.requests[1].contexts, self.house.applications["OTHER"].requests[0].contexts
+        self.assertEqual(
+            [(each.context_id, each.abstract_syntax) for each in asked],
+            [(1, GET), *((each.context_id, each.abstract_syntax) for each in taken)],
+        )
+
+    def test_no_more_contexts_than_there_are_ids(self) -> None:
+        self.caller.hears(move("OTHER"))
+        self.assertEqual(self.house.pacs.requests[1].contexts[-1].context_id, 255)
+
+    def test_a_c_get_with_the_identifier(self) -> None:
+        self.caller.hears(move("OTHER", message_id=7))
+        request = self.pacs.sent[0]
+        assert isinstance(request, Command)
+        self.assertEqual(
+            (request.command_set.name, request.command_set.sop_class, request.command_set.message_id),
+            ("C-GET-RQ", GET, 7),
+        )
+        self.assertEqual(self.pacs.sent[1], fragment(identifier("1.1")))
+
+    def test_nothing_of_it_crosses_on_the_callers_own_association(self) -> None:
+        self.caller.hears(move("OTHER"))
+        self.assertEqual(self.relayed.sent, [])
+
+    def test_objects_go_to_the_application(self) -> None:
+        self.caller.hears(move("OTHER"))
+        self.pacs.hears(self._object(1))
+        self.assertEqual(self.other.commands, ["C-STORE-RQ"])
+
+    def test_the_applications_answers_go_to_the_outbound(self) -> None:
+        self.caller.hears(move("OTHER"))
+        self.pacs.hears(self._object(1))
+        self.pacs.takes()
+        self.other.hears(response(CommandField.C_STORE_RSP, 1, context_id=self._ct()))
+        self.assertEqual(self.pacs.commands, ["C-STORE-RSP"])
+
+    def test_the_response_comes_back_as_c_move(self) -> None:
+        self.caller.hears(move("OTHER", message_id=7))
+        self.pacs.hears(response(CommandField.C_GET_RSP, 7))
+        part = self.caller.sent[0]
+        assert isinstance(part, Command)
+        self.assertEqual((part.command_set.name, part.command_set.sop_class), ("C-MOVE-RSP", MOVE))
+
+    def test_both_are_released_then(self) -> None:
+        self.caller.hears(move("OTHER"))
+        self.pacs.hears(response(CommandField.C_GET_RSP, 1))
+        self.assertEqual((self.pacs.told, self.other.told), (["release"], ["release"]))
+
+    def test_a_pending_response_releases_nothing(self) -> None:
+        self.caller.hears(move("OTHER"))
+        self.pacs.hears(response(CommandField.C_GET_RSP, 1, Status.PENDING))
+        self.assertEqual((self.pacs.told, self.other.told), ([], []))
+
+    def test_a_slow_application_pauses_the_outbound(self) -> None:
+        self.caller.hears(move("OTHER"))
+        self.other.user.pause_sending()
+        self.assertTrue(self.pacs.is_paused)
+
+    def test_a_running_one_is_not_idle(self) -> None:
+        self.caller.hears(move("OTHER"))
+        self.house.reception.drain()
+        self.assertFalse(self.caller.is_over)
+
+    def test_it_is_idle_when_it_is_answered(self) -> None:
+        self.caller.hears(move("OTHER"))
+        self.house.reception.drain()
+        self.pacs.hears(response(CommandField.C_GET_RSP, 1))
+        self.house.waits(1)
+        self.assertTrue(self.caller.is_over)
+
+    # What goes wrong
+
+    def test_an_unknown_destination(self) -> None:
+        self.caller.hears(move("ELSEWHERE"))
+        self.assertEqual(self._status(), Status.MOVE_DESTINATION_UNKNOWN)
+
+    def test_a_destination_that_is_down(self) -> None:
+        self.house.applications["OTHER"].error = OutboundUnreachable("down")
+        self.caller.hears(move("OTHER"))
+        self.assertEqual(self._status(), Status.UNABLE_TO_PERFORM_SUB_OPERATIONS)
+
+    def test_an_outbound_that_is_down(self) -> None:
+        self.house.pacs.error = OutboundUnreachable("down")
+        self.caller.hears(move("OTHER"))
+        self.assertEqual((self._status(), self.other.told), (Status.UNABLE_TO_PERFORM_SUB_OPERATIONS, [(0, 0)]))
+
+    def test_an_outbound_without_c_get(self) -> None:
+        self.house.pacs.refused = (GET,)
+        self.caller.hears(move("OTHER"))
+        self.assertEqual((self._status(), self.pacs.is_over), (Status.UNABLE_TO_PERFORM_SUB_OPERATIONS, True))
+
+    def test_an_application_that_dies(self) -> None:
+        self.caller.hears(move("OTHER"))
+        self.pacs.hears(self._object(1))
+        self.other.ends()
+        self.assertEqual((self._status(), self.pacs.is_over), (Status.UNABLE_TO_PERFORM_SUB_OPERATIONS, True))
+
+    def test_what_was_under_way_counts_as_failed(self) -> None:
+        self.caller.hears(move("OTHER"))
+        self.pacs.hears(self._object(1), self._object(2))
+        self.other.hears(response(CommandField.C_STORE_RSP, 1, context_id=self._ct()))
+        self.other.ends()
+        part = self.caller.sent[-1]
+        assert isinstance(part, Command)
+        self.assertEqual(
+            (
+                part.command_set.number(Element.COMPLETED_SUB_OPERATIONS),
+                part.command_set.number(Element.FAILED_SUB_OPERATIONS),
+            ),
+            (1, 1),
+        )
+
+    def test_an_outbound_that_dies(self) -> None:
+        self.caller.hears(move("OTHER"))
+        self.pacs.ends()
+        self.assertEqual((self._status(), self.other.told), (Status.UNABLE_TO_PERFORM_SUB_OPERATIONS, [(0, 0)]))
+
+    def test_an_outbound_that_releases_too_early(self) -> None:
+        self.caller.hears(move("OTHER"))
+        self.pacs.user.release_requested()
+        self.assertEqual(self._status(), Status.UNABLE_TO_PERFORM_SUB_OPERATIONS)
+
+    def test_a_caller_that_dies(self) -> None:
+        self.caller.hears(move("OTHER"))
+        self.caller.ends()
+        self.assertEqual((self.pacs.told, self.other.told), ([(0, 0)], [(0, 0)]))
+
+    def test_a_caller_that_dies_while_the_application_is_asked(self) -> None:
+        self.house.applications["OTHER"]._answers = False
+        self.caller.hears(move("OTHER"))
+        self.caller.ends()
+        self.house.applications["OTHER"].accepts()
+        self.assertEqual((self.other.told, len(self.house.pacs.requests)), ([(0, 0)], 1))
+
+    def test_a_caller_that_dies_while_the_outbound_is_asked(self) -> None:
+        self.house.pacs._answers = False
+        self.caller.hears(move("OTHER"))
+        self.caller.ends()
+        self.house.pacs.accepts()
+        self.assertEqual((self.other.told, self.pacs.told), ([(0, 0)], [(0, 0)]))
+
+    def test_a_cancel_reaches_the_outbound(self) -> None:
+        self.caller.hears(move("OTHER", message_id=7))
+        self.pacs.takes()
+        self.caller.hears(cancel(7))
+        part = self.pacs.sent[0]
+        assert isinstance(part, Command)
+        self.assertEqual((part.command_set.name, part.command_set.responds_to), ("C-CANCEL-RQ", 7))
+
+    def test_a_cancel_while_the_outbound_is_asked(self) -> None:
+        self.house.pacs._answers = False
+        self.caller.hears(move("OTHER", message_id=7), cancel(7))
+        self.house.pacs.accepts()
+        self.assertEqual(self.pacs.commands, ["C-GET-RQ", "C-CANCEL-RQ"])
+
+    def test_no_identifier(self) -> None:
+        self.caller.hears(move("OTHER", has_data=False))
+        self.assertEqual((self._status() >> 12, len(self.house.pacs.requests)), (0xA, 1))
+
+    def test_what_follows_it_begins_cleanly(self) -> None:
+        self.caller.hears(move("OTHER", has_data=False), move("OTHER", message_id=2))
+        self.assertEqual(bytes(self.pacs.sent[1]), identifier("1.1"))  # type: ignore[arg-type]
+
+    def test_a_message_id_in_use(self) -> None:
+        self.caller.hears(move("OTHER"), move("OTHER"))
+        self.assertEqual((self._status(), len(self.house.pacs.requests)), (Status.DUPLICATE_INVOCATION, 2))
+
+    def test_too_many_at_once(self) -> None:
+        self.patch(get_for_move, "MAX_RETRIEVES_OF_A_CALLER", 1)
+        self.caller.hears(move("OTHER", 1), move("OTHER", 2))
+        self.assertEqual((self._status(), len(self.house.pacs.requests)), (Status.OUT_OF_RESOURCES, 2))
+
+    def test_an_identifier_that_is_too_long(self) -> None:
+        self.patch(get_for_move, "MAX_IDENTIFIER_LENGTH", 10)
+        self.caller.hears(move("OTHER"))
+        self.assertEqual(
+            (self._status(), self.house.applications["OTHER"].requests), (Status.UNABLE_TO_PERFORM_SUB_OPERATIONS, [])
+        )

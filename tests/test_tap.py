@@ -1,0 +1,138 @@
+"""The command line and the service; what they do under twistd is tested end to end."""
+
+from __future__ import annotations
+
+import io
+import signal
+import socket
+import sys
+from pathlib import Path
+
+from twisted.application.service import Application, IServiceMaker
+from twisted.internet import reactor
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+from twisted.logger import ILogObserver
+from twisted.plugin import getPlugins
+from twisted.trial.unittest import TestCase
+
+from dimseproxy import __version__
+from dimseproxy.config import load
+from dimseproxy.log import Log
+from dimseproxy.tap import Options, ProxyService, makeService
+from tests.association.handshaking import asynchronous
+
+PACS = 'outbound: {pacs: {dimse: {connect: "tcp:127.0.0.1:4242", ae_title: PACS}}}\n'
+LISTEN = 'inbound: {clinic: {dimse: {listen: "tcp:%d:interface=127.0.0.1"}}}\n'
+
+
+class OptionsTests(TestCase):
+    def setUp(self) -> None:
+        self.out = io.StringIO()
+        self.patch(sys, "stdout", self.out)
+
+    def _file(self, text: str) -> str:
+        path = Path(self.mktemp())
+        path.write_text(text)
+        return str(path)
+
+    def _exit(self, *arguments: str) -> object:
+        with self.assertRaises(SystemExit) as raised:
+            Options().parseOptions(list(arguments))
+        return raised.exception.code
+
+    def test_a_valid_configuration(self) -> None:
+        options = Options()
+        options.parseOptions(["--config", self._file(PACS)])
+        self.assertEqual(list(options.settings.outbound), ["pacs"])
+
+    def test_checking_a_valid_one(self) -> None:
+        self.assertEqual(self._exit("--config", self._file(PACS), "--check"), 0)
+
+    def test_checking_says_all_mistakes(self) -> None:
+        code = str(self._exit("--config", self._file(PACS + "timeouts: {artim: -1}\nnonsense: 1\n"), "--check"))
+        self.assertEqual(("artim" in code, "nonsense" in code), (True, True))
+
+    def test_a_mistake_prevents_the_start(self) -> None:
+        self.assertNotEqual(self._exit("--config", self._file("nonsense: 1")), 0)
+
+    def test_a_file_that_is_not_there(self) -> None:
+        self.assertIn("cannot be read", str(self._exit("--config", self.mktemp())))
+
+    def test_printing_gives_a_file_that_says_the_same(self) -> None:
+        path = self._file(PACS + "timeouts: {artim: 7}\n")
+        self._exit("--config", path, "--print-config")
+        self.assertEqual(load(Path(self._file(self.out.getvalue()))), load(Path(path)))
+
+    def test_the_version(self) -> None:
+        self.assertEqual((self._exit("--version"), self.out.getvalue()), (0, f"dimseproxy {__version__}\n"))
+
+    def test_twistd_knows_it(self) -> None:
+        self.assertIn("dimseproxy", [maker.tapname for maker in getPlugins(IServiceMaker)])
+
+
+class ServiceTests(TestCase):
+    timeout = 20
+
+    def setUp(self) -> None:
+        for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
+            self.addCleanup(signal.signal, number, signal.getsignal(number))
+
+    def _service(self, text: str, logging: Log | None = None) -> ProxyService:
+        self.path = Path(self.mktemp())
+        self.path.write_text(text)
+        return ProxyService(load(self.path), self.path, logging)
+
+    def test_is_made_of_the_options(self) -> None:
+        path = Path(self.mktemp())
+        path.write_text(PACS)
+        options = Options()
+        options.parseOptions(["--config", str(path)])
+        self.assertIsInstance(makeService(options), ProxyService)
+
+    def test_gives_twistd_its_log(self) -> None:
+        application, log = Application("dimseproxy"), Log(io.StringIO(), "text", "info")
+        self._service(PACS, log).setServiceParent(application)
+        self.assertIs(application.getComponent(ILogObserver), log)
+
+    def test_a_port_in_use_prevents_the_start(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            service = self._service(PACS + LISTEN % taken.getsockname()[1])
+            with self.assertRaises(SystemExit) as raised:
+                service.privilegedStartService()
+        self.assertIn("clinic", str(raised.exception.code))
+
+    @asynchronous
+    async def test_stops_with_nothing_left(self) -> None:
+        service = self._service(PACS + LISTEN % 0)
+        service.privilegedStartService()
+        service.startService()
+        await deferLater(IReactorTime(reactor), 0)
+        await service.stopService()
+        self.assertFalse(service.running)
+
+    @asynchronous
+    async def test_reloads_the_level_of_the_log(self) -> None:
+        out = io.StringIO()
+        log = Log(out, "text", "info")
+        service = self._service(PACS, log)
+        self.path.write_text(PACS + "log: {level: error}\n")
+        service.reload()
+        self.assertEqual(log._level.name, "error")
+
+    def test_a_reload_that_names_a_new_outbound_changes_nothing(self) -> None:
+        service = self._service(PACS)
+        before = service._settings
+        self.path.write_text(
+            'outbound: {pacs: {dimse: {connect: "tcp:127.0.0.1:4242", ae_title: PACS}}, '
+            'more: {dimse: {connect: "tcp:127.0.0.1:4243", ae_title: MORE}}}\nroutes: [{outbound: more}]\n'
+        )
+        service.reload()
+        self.assertIs(service._settings, before)
+
+    def test_a_reload_of_a_file_that_is_gone_changes_nothing(self) -> None:
+        service = self._service(PACS)
+        before = service._settings
+        self.path.unlink()
+        service.reload()
+        self.assertIs(service._settings, before)
