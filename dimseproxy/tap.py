@@ -168,15 +168,20 @@ class ProxyService(MultiService):
         Take no new associations, let running messages finish, and stop at the latest when `timeouts.drain` is over.
         """
         self._is_stopping = True
-        for port in self._ports:
-            port.stopListening()
+        if not self._reception.expects_deliveries:
+            self._stop_listening()
         factories = [factory for _, factory in self._listeners.values()]
         log.info("shutting down with {count} associations", count=sum(factory.count for factory in factories))
-        drained: Deferred[Any] = gatherResults([factory.drain() for factory in factories])
+        drained: Deferred[Any] = gatherResults([factory.emptied() for factory in factories])
         self._reception.drain()
         seconds = self._settings.timeouts.drain
         self._cuts = [self._reactor.callLater(seconds, self._cut, f"they did not finish within {seconds:g} s")]
         return drained.addCallback(lambda _: self._stopped())
+
+    def _stop_listening(self) -> None:
+        for port in self._ports:
+            port.stopListening()
+        self._ports = []
 
     def _cut(self, why: str) -> None:
         log.warn("associations are cut: {why}", why=why)
@@ -185,6 +190,7 @@ class ProxyService(MultiService):
             self._cuts.append(self._reactor.callLater(_LAST_WORDS, factory.cut_all))
 
     def _stopped(self) -> Deferred[object]:
+        self._stop_listening()
         for call in self._cuts:
             if call.active():
                 call.cancel()

@@ -38,19 +38,15 @@ class DimseInbound(Factory):
         self._limits = limits
         self._max_associations = max_associations
         self._associations: set[IncomingAssociation] = set()
-        self._is_draining = False
         self._when_empty: Deferred[None] | None = None
 
     def buildProtocol(self, addr: IAddress | None) -> IncomingAssociation:
         return IncomingAssociation(self._deadlines, self._limits, self.name, self._requested)
 
-    def drain(self) -> Deferred[None]:
+    def emptied(self) -> Deferred[None]:
         """
-        Take no new associations.
-
-        @return: fires when the last one is gone.
+        @return: fires when there is no association any more.
         """
-        self._is_draining = True
         self._when_empty = Deferred()
         self._check_empty()
         return self._when_empty
@@ -66,9 +62,6 @@ class DimseInbound(Factory):
         return len(self._associations)
 
     def _requested(self, association: IncomingAssociation) -> None:
-        if self._is_draining:
-            association.reject(LOCAL_LIMIT_EXCEEDED, "the proxy is shutting down")
-            return
         if len(self._associations) >= self._max_associations:
             association.reject(LOCAL_LIMIT_EXCEEDED, f"{self._max_associations} associations are open")
             return

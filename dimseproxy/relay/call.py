@@ -162,7 +162,7 @@ class Call:
         answer = relay.answer_caller
         originator = association.request.calling_ae_title
         titles = (reception.settings.ae_title, *outbound.move_titles)
-        opens = reception.open_retrieve(self._name, titles, originator)
+        opens = reception.open_retrieve(self._name, titles, originator, relay.silence.broken)
         known_as = association.request.called_ae_title
 
         def find(title: str) -> ApplicationDestination | None:
@@ -173,7 +173,7 @@ class Call:
             if outbound.retrieve == "get":
                 filters.append(
                     MovesByGet(
-                        Originator(association, originator, answer),
+                        Originator(association, originator, answer, relay.silence.broken),
                         find,
                         reception.outbound(self._name),
                         outbound.ae_title,

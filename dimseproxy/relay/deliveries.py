@@ -2,8 +2,8 @@
 Deliveries: associations from an outbound to the proxy's own AE title (PS3.4 C.4.2, J.3).
 
 They bring the C-STORE sub-operations of C-MOVEs that the proxy asked for, and the N-EVENT-REPORTs of storage
-commitments.  Each message goes to the application whose request it answers and to nobody else: by Move Originator, then
-by the title that was leased to the request, then by study; a report goes by its transaction UID.
+commitments.  Each message goes to the application whose request it answers and to nobody else: by Move Originator, or
+else by the title that was leased to the request and by study; a report goes by its transaction UID.
 
 The destinations are asked first, as on every association: the delivery is answered with what they accept.
 """
@@ -209,6 +209,8 @@ class Delivery:
     def _continue_message(self, message: _Message, fragment: DataSetFragment) -> None:
         if fragment.is_last:
             self._current = None
+        if message.retrieve is not None:
+            message.retrieve.progress()
         if message.leg is not None:
             if message.leg not in self._dead:
                 message.leg.send([fragment])
@@ -373,7 +375,8 @@ class Delivery:
 
     @property
     def _is_idle(self) -> bool:
-        return not self._asked and self._current is None
+        awaited = self._retrieves.candidates(self._outbound, self._title)
+        return not self._asked and self._current is None and not awaited
 
     def _living(self) -> list[DestinationLeg]:
         return [leg for leg in self._legs.values() if leg not in self._dead]

@@ -244,7 +244,8 @@ class CallerDestination:
         if leg is None:
             return False
         leg.answered(response)
-        self._sub_operations.end_turn()
+        if not leg.owes:
+            self._sub_operations.end_turn()
         return True
 
     def over(self) -> None:
@@ -266,6 +267,11 @@ class CallerLeg:
         self._is_within_message = False
         self._user: DeliveryUser | None = None
         self._source: Source = turns.source(self._pause, self._resume)
+
+    @property
+    def owes(self) -> bool:
+        """Whether it has begun a sub-operation that is not answered."""
+        return self._is_within_message or bool(self._asked)
 
     def use(self, user: DeliveryUser) -> None:
         self._user = user

@@ -102,11 +102,16 @@ def _is_image(uid: object) -> bool:
 
 @frozen
 class Originator:
-    """Who asked for the move, and on what it is answered."""
+    """
+    Who asked for the move, and on what it is answered.
+
+    @ivar progress: called whenever something of the move comes through.
+    """
 
     association: IAssociation
     ae_title: str
     answer: Answer
+    progress: Callable[[], None]
 
 
 class MovesByGet(Refusing):
@@ -272,6 +277,7 @@ class _Get:
 
     def outbound_received(self, parts: Sequence[Part]) -> None:
         """Sub-operations for the application, responses for the caller."""
+        self._originator.progress()
         for part in parts:
             if part.context_id == self._get_context:
                 self._answer_caller(part)

@@ -21,9 +21,7 @@ from dimseproxy.association.interfaces import (
     IOutbound,
 )
 from dimseproxy.config.settings import DimseOutbound, Settings
-from dimseproxy.errors import (
-    AssociationRejected,
-)
+from dimseproxy.errors import LOCAL_LIMIT_EXCEEDED, AssociationRejected
 from dimseproxy.relay.access import HostAddresses, identify, is_from, parse_address
 from dimseproxy.relay.call import Call
 from dimseproxy.relay.deliveries import Delivery
@@ -73,6 +71,11 @@ class Reception:
         self._settings = settings
         self._ways = ways
 
+    @property
+    def expects_deliveries(self) -> bool:
+        """Whether a C-MOVE is under way whose objects have to come back through here."""
+        return bool(self._retrieves)
+
     def drain(self) -> None:
         """End each association as soon as no operation is under way on it."""
         self._is_draining = True
@@ -87,7 +90,9 @@ class Reception:
     def incoming(self, association: IIncomingAssociation) -> None:
         try:
             outbound = self._delivering_outbound(association)
-            if outbound is not None:
+            if outbound is None and self._is_draining:
+                association.reject(LOCAL_LIMIT_EXCEEDED, "the proxy is shutting down")
+            elif outbound is not None:
                 self._deliver(association, outbound)
             else:
                 self._call(association)
@@ -174,9 +179,13 @@ class Reception:
         if self._is_draining:
             relay.drain()
 
-    def open_retrieve(self, name: str, titles: tuple[str, ...], originator: str) -> Callable[..., Retrieve]:
+    def open_retrieve(
+        self, name: str, titles: tuple[str, ...], originator: str, progress: Callable[[], None]
+    ) -> Callable[..., Retrieve]:
         """What a filter opens its retrieves with."""
-        return lambda message_id, destination: self._retrieves.open(name, titles, originator, message_id, destination)
+        return lambda message_id, destination: self._retrieves.open(
+            name, titles, originator, message_id, destination, progress
+        )
 
     @property
     def retrieves(self) -> Retrieves:

@@ -8,6 +8,7 @@ that the Move Originator fields of a sub-operation (PS3.7 9.1.1.1) name it exact
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
+from collections.abc import Callable
 from itertools import cycle
 from typing import Final
 
@@ -38,6 +39,7 @@ class Retrieve:
     @ivar originator: who asked, and `originator_message_id`: with which message.
     @ivar destination: where the objects go.
     @ivar studies: the Study Instance UIDs of the identifier.
+    @ivar progress: called whenever something of it comes through.
     @ivar sent: what became of the sub-operations that came through here.
     """
 
@@ -47,6 +49,7 @@ class Retrieve:
     originator: str
     originator_message_id: int
     destination: Destination
+    progress: Callable[[], None]
     studies: frozenset[str] = field(default=frozenset(), repr=False)
     sent: Counter[bool] = field(factory=Counter)
 
@@ -95,6 +98,7 @@ class Retrieves:
         originator: str,
         originator_message_id: int,
         destination: Destination,
+        progress: Callable[[], None] = lambda: None,
     ) -> Retrieve:
         """
         Lease a message id, and of the proxy's titles that the outbound knows the one that tells most: a free one, or
@@ -113,7 +117,7 @@ class Retrieves:
                 if retrieve.destination.key != destination.key:
                     shared.add(retrieve.title)
         title = min(titles, key=lambda each: (each in shared, used[each]))
-        retrieve = Retrieve(outbound, message_id, title, originator, originator_message_id, destination)
+        retrieve = Retrieve(outbound, message_id, title, originator, originator_message_id, destination, progress)
         self._open[message_id] = retrieve
         return retrieve
 
@@ -127,23 +131,29 @@ class Retrieves:
 
     def find(self, outbound: str, title: str, originator_message_id: int | None) -> Retrieve | None:
         """
-        The retrieve that a C-STORE belongs to: by Move Originator, else by title where that leaves one destination.
+        The retrieve that a C-STORE names as its Move Originator.
 
-        The originator's AE title is ours in any case; some peers repeat it wrong, none repeats the number wrong.
+        The originator's AE title is not looked at: some peers repeat it wrong, and the number is unique.
         """
-        candidates = self.candidates(outbound, title)
-        if originator_message_id is not None:
-            retrieve = self._open.get(originator_message_id)
-            if retrieve is not None and retrieve in candidates:
-                return retrieve
-        if len({each.destination.key for each in candidates}) == 1:
-            return candidates[0]
-        return None
+        retrieve = self._open.get(originator_message_id or 0)
+        if retrieve is None or retrieve.outbound != outbound or retrieve.title != title:
+            return None
+        return retrieve
 
     def find_by_study(self, outbound: str, title: str, study: str) -> Retrieve | None:
-        """The retrieve that asked for a study, where one destination did."""
-        candidates = [each for each in self.candidates(outbound, title) if study and study in each.studies]
-        return candidates[0] if len({each.destination.key for each in candidates}) == 1 else None
+        """
+        The retrieve that an object of this study belongs to where its C-STORE does not say: one that asked for the
+        study, or else one that asked for no study in particular, if that leaves one destination.
+
+        An object that nobody asked for, such as one that the outbound forwards of its own accord, belongs to none.
+        """
+        candidates = self.candidates(outbound, title)
+        named = [each for each in candidates if study and study in each.studies]
+        found = named or [each for each in candidates if not each.studies]
+        return found[0] if len({each.destination.key for each in found}) == 1 else None
+
+    def __len__(self) -> int:
+        return len(self._open)
 
 
 @frozen

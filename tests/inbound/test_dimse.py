@@ -80,17 +80,12 @@ class DimseInboundTests(TestCase):
         self._call()[0].abort()
         self.assertEqual(self.inbound.count, 1)
 
-    def test_draining_rejects(self) -> None:
-        self.inbound.drain()
-        _, transport = self._call()
-        self.assertEqual(transport.take(), [AssociateReject(LOCAL_LIMIT_EXCEEDED)])
+    def test_without_associations_it_is_empty(self) -> None:
+        self.assertIsNone(self.successResultOf(self.inbound.emptied()))
 
-    def test_draining_an_empty_one_is_done(self) -> None:
-        self.assertIsNone(self.successResultOf(self.inbound.drain()))
-
-    def test_draining_waits_for_the_last(self) -> None:
+    def test_it_is_empty_when_the_last_is_gone(self) -> None:
         associations = [self._call()[0] for _ in range(2)]
-        done = self.inbound.drain()
+        done = self.inbound.emptied()
         self._hang_up(associations[0])
         self.assertNoResult(done)
         self._hang_up(associations[1])

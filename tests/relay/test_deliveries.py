@@ -150,9 +150,14 @@ class OneDestinationTests(TestCase):
             ("CLIENT", 7),
         )
 
-    def test_without_originator_there_is_one_destination(self) -> None:
+    def test_without_originator_the_study_tells(self) -> None:
         self._delivery().hears(delivered(3, None))
         self.assertEqual(self.other.commands, ["C-STORE-RQ"])
+
+    def test_an_object_of_another_study_that_the_outbound_forwards_goes_to_nobody(self) -> None:
+        delivery = self._delivery()
+        delivery.hears(delivered(3, None, "9.9"))
+        self.assertEqual((self.other.commands, statuses(delivery)), ([], [0x0124]))
 
     def test_the_applications_answer_goes_back(self) -> None:
         delivery = self._delivery()
@@ -310,14 +315,35 @@ class OneDestinationTests(TestCase):
 
     def test_an_idle_one_is_drained_at_once(self) -> None:
         delivery = self._delivery()
+        self.pacs.hears(moved(completed=0))
         self.house.reception.drain()
         self.assertTrue(delivery.is_over)
+
+    def test_one_that_a_move_waits_for_is_not_idle(self) -> None:
+        delivery = self._delivery()
+        self.house.reception.drain()
+        delivery.hears(delivered(3))
+        self.assertEqual(self.other.commands, ["C-STORE-RQ"])
+
+    def test_a_delivery_that_begins_while_draining(self) -> None:
+        self.house.reception.drain()
+        self._delivery().hears(delivered(3))
+        self.assertEqual(self.other.commands, ["C-STORE-RQ"])
+
+    def test_a_move_without_responses_is_not_silent_while_its_objects_come(self) -> None:
+        delivery = self._delivery()
+        for message_id in (1, 2, 3):
+            self.house.waits(400)
+            delivery.hears(delivered(message_id))
+            self.other.hears(stored(message_id))
+        self.assertFalse(self.caller.is_over)
 
     def test_an_object_under_way_is_drained_when_it_is_answered(self) -> None:
         delivery = self._delivery()
         delivery.hears(delivered(3))
         self.house.reception.drain()
         self.other.hears(stored(3))
+        self.pacs.hears(moved(completed=1))
         self.house.waits(1)
         self.assertEqual((delivery.sent, delivery.is_over), ([stored(3)], True))
 

@@ -13,6 +13,7 @@ from twisted.trial.unittest import TestCase
 from dimseproxy.errors import (
     CALLED_AE_TITLE_NOT_RECOGNIZED,
     CALLING_AE_TITLE_NOT_RECOGNIZED,
+    LOCAL_LIMIT_EXCEEDED,
     NO_REASON_GIVEN,
     TEMPORARY_CONGESTION,
     AssociationAborted,
@@ -169,6 +170,10 @@ class OperationTests(TestCase):
     def test_they_follow_it(self) -> None:
         self.house.reception.reconfigure(evolve(self.house.settings, routes=()), self.house.ways())
         self.assertEqual(self.house.call().rejection, CALLED_AE_TITLE_NOT_RECOGNIZED)
+
+    def test_a_call_that_comes_while_draining_is_rejected(self) -> None:
+        self.house.reception.drain()
+        self.assertEqual(self.house.call().rejection, LOCAL_LIMIT_EXCEEDED)
 
     def test_an_association_that_comes_about_while_draining_ends(self) -> None:
         self.house.pacs._answers = False

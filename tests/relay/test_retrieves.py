@@ -80,12 +80,22 @@ class FindingTests(TestCase):
     def test_not_by_the_originator_of_another_title(self) -> None:
         self.assertIsNone(self.retrieves.find("pacs", "PROXY1", self.second.message_id))
 
-    def test_without_originator_two_destinations_are_too_many(self) -> None:
+    def test_without_originator_the_command_says_nothing(self) -> None:
+        self.retrieves.close(self.first)
         self.assertIsNone(self.retrieves.find("pacs", "PROXY", None))
 
-    def test_without_originator_one_destination_is_enough(self) -> None:
+    def test_one_that_asked_for_no_study_takes_any(self) -> None:
         self.retrieves.close(self.first)
-        self.assertIs(self.retrieves.find("pacs", "PROXY", None), self.second)
+        self.second.studies = frozenset()
+        self.assertIs(self.retrieves.find_by_study("pacs", "PROXY", "1.3"), self.second)
+
+    def test_one_that_asked_for_another_study_takes_none(self) -> None:
+        self.retrieves.close(self.first)
+        self.assertIsNone(self.retrieves.find_by_study("pacs", "PROXY", "1.3"))
+
+    def test_two_destinations_that_asked_for_no_study_are_too_many(self) -> None:
+        self.first.studies = self.second.studies = frozenset()
+        self.assertIsNone(self.retrieves.find_by_study("pacs", "PROXY", "1.3"))
 
     def test_nothing_is_found_when_all_are_closed(self) -> None:
         for each in (self.first, self.second):
