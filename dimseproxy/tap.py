@@ -27,7 +27,7 @@ from twisted.python.usage import Options as UsageOptions
 from dimseproxy import __version__
 from dimseproxy.association.deadlines import Deadlines
 from dimseproxy.association.handshake import TLSClientEndpoint, TLSServerEndpoint
-from dimseproxy.association.protocol import Limits
+from dimseproxy.association.limits import Limits
 from dimseproxy.association.tls import TLSSettingsError, client_creator, server_creator
 from dimseproxy.config import ConfigurationError, Mistake, Settings, diff_reload, dump, load
 from dimseproxy.config.endpoints import connect_address

@@ -18,8 +18,6 @@ from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Final, cast
 
-from attrs import evolve, frozen
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import ITransport
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
@@ -32,9 +30,9 @@ from dimseproxy.association.interfaces import (
     Established,
     IAssociation,
     IAssociationUser,
-    IIncomingAssociation,
     Peer,
 )
+from dimseproxy.association.limits import MINIMUM_RATE, Limits
 from dimseproxy.association.peer_names import peer_names
 from dimseproxy.association.stream import ByteStream, stream_over
 from dimseproxy.dimse.assembler import Assembler
@@ -44,8 +42,6 @@ from dimseproxy.errors import (
     AbortReason,
     AbortSource,
     AssociationAborted,
-    AssociationRejected,
-    Rejection,
     RemoteProtocolError,
 )
 from dimseproxy.ul.framer import Pdv, PdvRun
@@ -53,15 +49,11 @@ from dimseproxy.ul.machine import Indication, UpperLayer
 from dimseproxy.ul.pdu import (
     Abort,
     AssociateAccept,
-    AssociateReject,
     AssociateRequest,
     ReleaseRequest,
     ReleaseResponse,
 )
 from dimseproxy.ul.state_table import State
-
-#: A peer for whom something waits takes at least this many bytes a second, or it counts as stalled.
-MINIMUM_RATE: Final = 1024
 
 #: Where data may be sent; the layer may be ahead of what the user was told, by what came in the same piece.
 _SENDING: Final = frozenset((State.ESTABLISHED, State.AWAITING_LOCAL_RELEASE_RESPONSE))
@@ -70,26 +62,11 @@ _ENDED: Final = frozenset((State.IDLE, State.AWAITING_TRANSPORT_CLOSE))
 _numbers = count(1)
 
 
-@frozen
-class Limits:
-    """
-    What an association may cost, times in seconds.
-
-    @ivar artim: ARTIM (PS3.8 9.1.5), and the wait for an answer to A-ASSOCIATE-RQ and A-RELEASE-RQ.
-    @ivar pdu: from the first byte of a PDU to its last.
-    @ivar stall: how long a peer may take less than `MINIMUM_RATE` of what waits for it.
-    @ivar max_pdu_length: the longest P-DATA-TF that is read.
-    """
-
-    artim: float = 30.0
-    pdu: float = 60.0
-    stall: float = 60.0
-    max_pdu_length: int = 131072
-
-
 @implementer(IAssociation, IWatched)
 class Association(Protocol):
-    """One end of an association; `IncomingAssociation` and `RequestedAssociation` are the two ends there are."""
+    """
+    One end of an association; `IncomingAssociation` and `RequestedAssociation` are the two ends there are.
+    """
 
     log = Logger()
     established: Established
@@ -389,116 +366,3 @@ class Association(Protocol):
             # Only who reads sees the peer close.
             self._paused = False
             self._stream.resume_reading()
-
-
-@implementer(IIncomingAssociation)
-class IncomingAssociation(Association):
-    """
-    An association that a caller asks for.
-
-    @param inbound: the name of the inbound it comes in by.
-    @param requested: is given the association when its A-ASSOCIATE-RQ is there.
-    """
-
-    def __init__(
-        self,
-        deadlines: IDeadlines,
-        limits: Limits,
-        inbound: str,
-        requested: Callable[[IncomingAssociation], None],
-    ) -> None:
-        super().__init__(deadlines, limits, is_requestor=False)
-        self.inbound = inbound
-        self._requested = requested
-
-    @property
-    def _may_answer(self) -> bool:
-        return not self._is_over and self._layer.state is State.AWAITING_LOCAL_ASSOCIATE_RESPONSE
-
-    def accept(self, accept: AssociateAccept, max_pdu_length: int) -> None:
-        if not self._may_answer:
-            return
-        own = self._limits.max_pdu_length
-        maximum_length = min(own, max_pdu_length) if max_pdu_length else own
-        if accept.user_information.maximum_length != maximum_length:
-            information = evolve(accept.user_information, maximum_length=maximum_length)
-            accept = evolve(accept, user_information=information)
-        self._layer.accept(accept, self._clock.seconds())
-        self._establish(self.request, accept)
-        self._carry_out()
-        self.resume()
-
-    def reject(self, rejection: Rejection, why: str) -> None:
-        if not self._may_answer:
-            return
-        self._is_over = True
-        self.log.info(
-            "association {number} from {calling!r} at {host} to {called!r}: rejected: {why}",
-            number=self.number,
-            calling=self.request.calling_ae_title,
-            called=self.request.called_ae_title,
-            host=self.peer.host,
-            why=why,
-        )
-        self._layer.reject(rejection, self._clock.seconds())
-        self._carry_out()
-
-    @property
-    def _peer_maximum(self) -> int:
-        return self.request.user_information.maximum_length
-
-    def _connected(self, now: float) -> None:
-        self._layer.transport_connected(now)
-
-    def _indicated(self, indication: Indication) -> None:
-        if isinstance(indication, AssociateRequest):
-            self.request = indication
-            self._read_peer()
-            # Nothing more is read while the other side is asked.
-            self.pause()
-            self._requested(self)
-        else:
-            super()._indicated(indication)
-
-
-class RequestedAssociation(Association):
-    """
-    An association that we ask for.
-
-    @param request: what is proposed.
-    """
-
-    def __init__(self, deadlines: IDeadlines, limits: Limits, request: AssociateRequest) -> None:
-        super().__init__(deadlines, limits, is_requestor=True)
-        self.request = request
-        #: Fires with the association when it is established.
-        self.answered: Deferred[Association] = Deferred(lambda _: self.abort())
-
-    @property
-    def _peer_maximum(self) -> int:
-        return self.established.accept.user_information.maximum_length
-
-    def _connected(self, now: float) -> None:
-        self._read_peer()
-        self._layer.transport_connected(now, self.request)
-        self._answer_due = now + self._limits.artim
-
-    def _indicated(self, indication: Indication) -> None:
-        if isinstance(indication, AssociateAccept):
-            self._answer_due = None
-            self._establish(self.request, indication)
-            self.answered.callback(self)
-        elif isinstance(indication, AssociateReject):
-            self._answer_due = None
-            self._is_over = True
-            self._fail(AssociationRejected(indication.rejection, "the outbound rejected the association"))
-        else:
-            super()._indicated(indication)
-
-    def _end(self, reason: AssociationAborted) -> None:
-        super()._end(reason)
-        self._fail(reason)
-
-    def _fail(self, error: Exception) -> None:
-        if not self.answered.called:
-            self.answered.errback(error)

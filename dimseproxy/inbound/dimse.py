@@ -8,8 +8,9 @@ from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 
 from dimseproxy.association.deadlines import IDeadlines
+from dimseproxy.association.incoming import IncomingAssociation
 from dimseproxy.association.interfaces import ICallers
-from dimseproxy.association.protocol import IncomingAssociation, Limits
+from dimseproxy.association.limits import Limits
 from dimseproxy.errors import LOCAL_LIMIT_EXCEEDED
 
 log = Logger()

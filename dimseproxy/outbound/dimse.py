@@ -11,7 +11,8 @@ from zope.interface import implementer
 
 from dimseproxy.association.deadlines import IDeadlines
 from dimseproxy.association.interfaces import IAssociation, IOutbound
-from dimseproxy.association.protocol import Limits, RequestedAssociation
+from dimseproxy.association.limits import Limits
+from dimseproxy.association.requested import RequestedAssociation
 from dimseproxy.errors import AssociationFailed, OutboundUnreachable
 from dimseproxy.ul.pdu import AssociateRequest
 

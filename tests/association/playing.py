@@ -18,8 +18,11 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from dimseproxy.association.deadlines import LOOK_EVERY, Deadlines
+from dimseproxy.association.incoming import IncomingAssociation
 from dimseproxy.association.interfaces import Established, IAssociation, IAssociationUser
-from dimseproxy.association.protocol import Association, IncomingAssociation, Limits, RequestedAssociation
+from dimseproxy.association.limits import Limits
+from dimseproxy.association.protocol import Association
+from dimseproxy.association.requested import RequestedAssociation
 from dimseproxy.dimse.assembler import Assembler
 from dimseproxy.dimse.command_set import DATA_SET_FOLLOWS, NO_DATA_SET, CommandField, CommandSet, Element
 from dimseproxy.dimse.fragmenter import encode_parts

@@ -23,7 +23,7 @@ from zope.interface import implementer
 
 from dimseproxy.association.deadlines import Deadlines
 from dimseproxy.association.interfaces import IAssociation, IAssociationUser, ICallers, IIncomingAssociation
-from dimseproxy.association.protocol import Limits
+from dimseproxy.association.limits import Limits
 from dimseproxy.config.load import parse
 from dimseproxy.dimse.command_set import CommandField
 from dimseproxy.dimse.parts import Command, DataSetFragment, Part

@@ -10,8 +10,8 @@ from twisted.trial.unittest import TestCase
 from zope.interface import implementer
 
 from dimseproxy.association.deadlines import Deadlines
+from dimseproxy.association.incoming import IncomingAssociation
 from dimseproxy.association.interfaces import ICallers, IIncomingAssociation
-from dimseproxy.association.protocol import IncomingAssociation
 from dimseproxy.errors import LOCAL_LIMIT_EXCEEDED
 from dimseproxy.inbound.dimse import DimseInbound
 from dimseproxy.ul.pdu import Abort, AssociateReject

@@ -12,7 +12,7 @@ from twisted.trial.unittest import TestCase
 from zope.interface import implementer
 
 from dimseproxy.association.deadlines import Deadlines
-from dimseproxy.association.protocol import RequestedAssociation
+from dimseproxy.association.requested import RequestedAssociation
 from dimseproxy.errors import (
     CALLED_AE_TITLE_NOT_RECOGNIZED,
     AssociationAborted,
