@@ -42,6 +42,7 @@ log = Logger()
 
 #: How long, in seconds, an A-ABORT at the end of the drain may take to reach its peer.
 _LAST_WORDS: Final = 1.0
+_BACKLOG: Final = 1024
 
 
 class Options(UsageOptions):
@@ -245,7 +246,7 @@ class ProxyService(MultiService):
 
     def _server_endpoint(self, settings: Settings, name: str) -> IStreamServerEndpoint:
         inbound = settings.inbound[name]
-        endpoint: IStreamServerEndpoint = serverFromString(self._reactor, inbound.listen)
+        endpoint: IStreamServerEndpoint = serverFromString(self._reactor, with_backlog(inbound.listen))
         if inbound.tls is None:
             return endpoint
         tls = inbound.tls
@@ -284,6 +285,16 @@ def _reloaded(old: Settings, new: Settings) -> Settings:
 def _limits(settings: Settings, max_pdu_length: int) -> Limits:
     timeouts = settings.timeouts
     return Limits(timeouts.artim, timeouts.pdu, timeouts.stall, max_pdu_length)
+
+
+def with_backlog(listen: str) -> str:
+    """
+    The endpoint string of a TCP listener, with a backlog for bursts of callers unless it names one.
+
+    With Twisted's 50, some of a thousand callers at once are accepted only after seconds.
+    """
+    is_tcp = listen.removeprefix("haproxy:").startswith("tcp")
+    return f"{listen}:backlog={_BACKLOG}" if is_tcp and ":backlog=" not in listen else listen
 
 
 def _host(connect: str) -> str:

@@ -19,7 +19,7 @@ from twisted.trial.unittest import TestCase
 from dimseproxy import __version__
 from dimseproxy.config import load
 from dimseproxy.log import Log
-from dimseproxy.tap import Options, ProxyService, makeService
+from dimseproxy.tap import Options, ProxyService, makeService, with_backlog
 from tests.association.handshaking import asynchronous
 
 PACS = 'outbound: {pacs: {dimse: {connect: "tcp:127.0.0.1:4242", ae_title: PACS}}}\n'
@@ -136,3 +136,17 @@ class ServiceTests(TestCase):
         self.path.unlink()
         service.reload()
         self.assertIs(service._settings, before)
+
+
+class BacklogTests(TestCase):
+    def test_a_listener_gets_one(self) -> None:
+        self.assertEqual(with_backlog("tcp:11112:interface=127.0.0.1"), "tcp:11112:interface=127.0.0.1:backlog=1024")
+
+    def test_one_behind_a_load_balancer_does_too(self) -> None:
+        self.assertEqual(with_backlog("haproxy:tcp:11112"), "haproxy:tcp:11112:backlog=1024")
+
+    def test_its_own_is_kept(self) -> None:
+        self.assertEqual(with_backlog("tcp:11112:backlog=5"), "tcp:11112:backlog=5")
+
+    def test_another_kind_has_none(self) -> None:
+        self.assertEqual(with_backlog("unix:/run/dicom.sock"), "unix:/run/dicom.sock")
