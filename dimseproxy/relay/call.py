@@ -105,7 +105,7 @@ class Call:
                 syntax = GET_OF_MOVE.get(syntax, syntax)
             elif self._outbound.retrieve == "move":
                 syntax = MOVE_OF_GET.get(syntax, syntax)
-            contexts.append(evolve(context, abstract_syntax=syntax))
+            contexts.append(context if syntax == context.abstract_syntax else evolve(context, abstract_syntax=syntax))
         return contexts
 
     def _is_allowed(self, abstract_syntax: str, takes_objects: bool) -> bool:

@@ -1,8 +1,14 @@
-"""PDUs to bytes and back (PS3.8 9.3)."""
+"""
+PDUs to bytes and back (PS3.8 9.3).
+
+A caller proposes the same hundred presentation contexts each time it calls, and an outbound answers them the same way:
+what was decoded or encoded lately is remembered, as long as it is small and carries no user identity.
+"""
 
 from __future__ import annotations
 
-from struct import pack
+from functools import lru_cache
+from struct import Struct, pack
 from typing import Final
 
 from dimseproxy.errors import AbortReason, Rejection, RemoteProtocolError
@@ -20,7 +26,9 @@ from dimseproxy.ul.pdu import (
     ReleaseResponse,
 )
 from dimseproxy.ul.user_information import (
+    SubItemType,
     UserInformation,
+    carries_no_identity,
     decode_text,
     decode_user_information,
     encode_user_information,
@@ -32,10 +40,37 @@ ANSWERED_CONTEXT_ITEM: Final = 0x21
 ABSTRACT_SYNTAX_ITEM: Final = 0x30
 TRANSFER_SYNTAX_ITEM: Final = 0x40
 USER_INFORMATION_ITEM: Final = 0x50
+_ITEM_HEADER = Struct(">BxH")
+#: Where the items of A-ASSOCIATE begin, behind version, titles and reserved bytes (PS3.8 Tables 9-11, 9-17).
+_FIRST_ITEM: Final = 68
+_IDENTITY_TYPES: Final = (int(SubItemType.USER_IDENTITY_REQUEST), int(SubItemType.USER_IDENTITY_ANSWER))
+
+
+#: How many PDUs are remembered, each way; hostile ones cost their length and some 20 times that as values.
+_REMEMBERED: Final = 64
+_LONGEST_REMEMBERED: Final = 16 * 1024
 
 
 def encode(pdu: Pdu) -> bytes:
     """The bytes of a PDU, its six header bytes included."""
+    if isinstance(pdu, (AssociateRequest, AssociateAccept)) and carries_no_identity(pdu.user_information):
+        return _encode_again(pdu)
+    return _encode(pdu)
+
+
+def decode(pdu_type: int, body: bytes) -> Pdu:
+    """
+    A PDU of any type but P-DATA-TF.
+
+    @param body: what follows the six header bytes.
+    @raise RemoteProtocolError: with the reason that the A-P-ABORT shall give.
+    """
+    if len(body) <= _LONGEST_REMEMBERED and not _may_carry_identity(body):
+        return _decode_again(pdu_type, body)
+    return _decode(pdu_type, body)
+
+
+def _encode(pdu: Pdu) -> bytes:
     match pdu:
         case AssociateRequest():
             return _encode_associate(pdu, PduType.A_ASSOCIATE_RQ)
@@ -51,13 +86,7 @@ def encode(pdu: Pdu) -> bytes:
             return pack(">BxI2xBB", PduType.A_ABORT, 4, source, reason)
 
 
-def decode(pdu_type: int, body: bytes) -> Pdu:
-    """
-    A PDU of any type but P-DATA-TF.
-
-    @param body: what follows the six header bytes.
-    @raise RemoteProtocolError: with the reason that the A-P-ABORT shall give.
-    """
+def _decode(pdu_type: int, body: bytes) -> Pdu:
     match pdu_type:
         case PduType.A_ASSOCIATE_RQ:
             return _decode_associate_request(Cursor(body, "A-ASSOCIATE-RQ"))
@@ -75,6 +104,27 @@ def decode(pdu_type: int, body: bytes) -> Pdu:
             return Abort(*_decode_fixed(body, "A-ABORT")[2:])
         case _:
             raise RemoteProtocolError(f"PDU type {pdu_type:02X} is unknown", AbortReason.UNRECOGNIZED_PDU)
+
+
+def _may_carry_identity(body: bytes) -> bool:
+    """
+    Whether an A-ASSOCIATE body has, or might have, a user identity: only its user information is searched, and a byte
+    that merely looks like one counts.
+    """
+    offset = _FIRST_ITEM
+    while offset + _ITEM_HEADER.size <= len(body):
+        item_type, length = _ITEM_HEADER.unpack_from(body, offset)
+        end = offset + _ITEM_HEADER.size + length
+        if item_type == USER_INFORMATION_ITEM:
+            value = body[offset:end]
+            if any(sub_item_type in value for sub_item_type in _IDENTITY_TYPES):
+                return True
+        offset = end
+    return False
+
+
+_encode_again = lru_cache(_REMEMBERED)(_encode)
+_decode_again = lru_cache(_REMEMBERED)(_decode)
 
 
 def encode_ae_title(title: str) -> bytes:

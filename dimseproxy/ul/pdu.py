@@ -40,7 +40,7 @@ class ContextResult(IntEnum):
     TRANSFER_SYNTAXES_NOT_SUPPORTED = 4
 
 
-@frozen
+@frozen(cache_hash=True)
 class ProposedContext:
     """A presentation context of an A-ASSOCIATE-RQ (PS3.8 9.3.2.2); ids are odd, 1 to 255."""
 
@@ -49,7 +49,7 @@ class ProposedContext:
     transfer_syntaxes: tuple[str, ...]
 
 
-@frozen
+@frozen(cache_hash=True)
 class AnsweredContext:
     """
     A presentation context of an A-ASSOCIATE-AC (PS3.8 9.3.3.2).
@@ -67,7 +67,7 @@ class AnsweredContext:
         return self.result == ContextResult.ACCEPTANCE
 
 
-@frozen
+@frozen(cache_hash=True)
 class AssociateRequest:
     """An A-ASSOCIATE-RQ (PS3.8 9.3.2).  AE titles carry no padding."""
 
@@ -79,7 +79,7 @@ class AssociateRequest:
     protocol_version: int = 1
 
 
-@frozen
+@frozen(cache_hash=True)
 class AssociateAccept:
     """An A-ASSOCIATE-AC (PS3.8 9.3.3); the AE titles repeat those of the request."""
 

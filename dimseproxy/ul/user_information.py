@@ -84,7 +84,7 @@ class UserIdentity:
     secondary: bytes = field(default=b"", repr=False)
 
 
-@frozen
+@frozen(cache_hash=True)
 class UserInformation:
     """
     All sub-items that are known.
@@ -101,6 +101,11 @@ class UserInformation:
     common_extended_negotiations: tuple[CommonExtendedNegotiation, ...] = ()
     user_identity: UserIdentity | None = None
     user_identity_answer: bytes | None = field(default=None, repr=False)
+
+
+def carries_no_identity(info: UserInformation) -> bool:
+    """Whether there is no secret in this."""
+    return info.user_identity is None and info.user_identity_answer is None
 
 
 def decode_text(data: bytes) -> str:

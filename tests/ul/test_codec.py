@@ -332,3 +332,26 @@ class UserInformationTests(SynchronousTestCase):
 
     def test_the_application_context_is_ours(self) -> None:
         self.assertTrue(encode(AssociateRequest("A", "B", ()))[74:].startswith(APPLICATION_CONTEXT))
+
+
+class MemoryTests(SynchronousTestCase):
+    """What is decoded and encoded again."""
+
+    def test_the_same_bytes_are_the_same_value(self) -> None:
+        body = encode(AssociateRequest("A", "B", (ProposedContext(1, "1.2", ("1.2.3",)),)))[6:]
+        self.assertIs(decode(PduType.A_ASSOCIATE_RQ, body), decode(PduType.A_ASSOCIATE_RQ, bytes(bytearray(body))))
+
+    def test_a_user_identity_is_not_remembered(self) -> None:
+        identity = UserIdentity(2, False, b"user", b"passcode")
+        request = AssociateRequest(
+            "A", "B", (ProposedContext(1, "1.2", ("1.2.3",)),), UserInformation(user_identity=identity)
+        )
+        body = encode(request)[6:]
+        self.assertIsNot(decode(PduType.A_ASSOCIATE_RQ, body), decode(PduType.A_ASSOCIATE_RQ, bytes(bytearray(body))))
+
+    def test_nor_is_an_answer_to_one(self) -> None:
+        accept = AssociateAccept(
+            "A", "B", (AnsweredContext(1, 0, "1.2.3"),), UserInformation(user_identity_answer=b"ticket")
+        )
+        body = encode(accept)[6:]
+        self.assertIsNot(decode(PduType.A_ASSOCIATE_AC, body), decode(PduType.A_ASSOCIATE_AC, bytes(bytearray(body))))
