@@ -228,7 +228,8 @@ class Association(Protocol):
             self._miss_deadline("no answer in time")
         if self._layer.deadline is not None and now >= self._layer.deadline:
             if self._layer.state is State.AWAITING_ASSOCIATE_RQ:
-                self._log_end("no A-ASSOCIATE-RQ in time")
+                self._read_peer()
+                self._log_end(f"from {self.peer.host}: no A-ASSOCIATE-RQ in time")
             self._layer.handle_timer(now)
             # Whoever has not closed by now does not read either.
             self._closing = True

@@ -233,7 +233,11 @@ class Timeouts:
     stall: float = field(
         default=60.0,
         converter=float,
-        metadata=setting(Seconds(), "For a peer to take any of what waits for it.", example="120"),
+        metadata=setting(
+            Seconds(),
+            "For a peer to take what waits for it, at a minimum rate (1 KiB/s, or a whole buffer over TLS).",
+            example="120",
+        ),
     )
     dimse: float = field(
         default=600.0,

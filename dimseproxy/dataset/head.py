@@ -1,5 +1,5 @@
 """
-A few values from the beginning of a data set that is still arriving.
+A few values from the beginning of a data set that is still arriving, and the one data set that we write.
 
 Elements come in ascending order (PS3.5 7.1), so a value near the top is known long before the pixel data arrive.
 """
@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import warnings
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from io import BytesIO
 from typing import Final
 
+from pydicom.dataset import Dataset
+from pydicom.filebase import DicomBytesIO
 from pydicom.filereader import read_dataset
+from pydicom.filewriter import write_dataset
 from pydicom.tag import BaseTag, Tag
 
 #: How much of a data set is kept while a value is looked for.
@@ -102,6 +105,21 @@ class Head:
             return zlib.decompressobj(-zlib.MAX_WBITS).decompress(bytes(self._data), MAX_HEAD_LENGTH)
         except zlib.error:
             return b""
+
+
+def failed_list(transfer_syntax: str, sop_instances: Sequence[str]) -> bytes:
+    """A data set with nothing but a Failed SOP Instance UID List (PS3.4 C.4.2.1.4.2)."""
+    data_set = Dataset()
+    data_set.FailedSOPInstanceUIDList = list(sop_instances)
+    out = DicomBytesIO()
+    out.is_implicit_VR = transfer_syntax == IMPLICIT_VR_LITTLE_ENDIAN
+    out.is_little_endian = transfer_syntax != EXPLICIT_VR_BIG_ENDIAN
+    write_dataset(out, data_set)
+    encoded = out.getvalue()
+    if transfer_syntax not in _DEFLATED:
+        return encoded
+    deflate = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return deflate.compress(encoded) + deflate.flush()
 
 
 def _values(value: object) -> Iterable[object]:

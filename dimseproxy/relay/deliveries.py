@@ -5,13 +5,16 @@ They bring the C-STORE sub-operations of C-MOVEs that the proxy asked for, and t
 commitments.  Each message goes to the application whose request it answers and to nobody else: by Move Originator, or
 else by the title that was leased to the request and by study; a report goes by its transaction UID.
 
-The destinations are asked first, as on every association: the delivery is answered with what they accept.
+The destinations of objects are asked first, as on every association: the delivery is answered with what they accept.
+The application that a report is for is known only when the report is there, and is called then; no report waits for
+another application.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from attrs import evolve
 from twisted.internet.defer import Deferred, inlineCallbacks
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -48,6 +51,7 @@ class _Message:
 
     @ivar leg: where it goes; None while that is not known, or if it is refused.
     @ivar refusal: the status it will be answered with by us.
+    @ivar held: what arrived of it while `head` looks where it goes, or while that application is called.
     """
 
     def __init__(self, command: Command) -> None:
@@ -57,7 +61,13 @@ class _Message:
         self.refusal: int | None = None
         self.head: Head | None = None
         self.held: list[DataSetFragment] = []
+        self.is_calling = False
         self.transaction = ""
+
+    @property
+    def sop_instance(self) -> str:
+        """The object that it brings."""
+        return self.command.command_set.text(Element.AFFECTED_SOP_INSTANCE_UID)
 
 
 @implementer(IAssociationUser, IWatched)
@@ -91,7 +101,7 @@ class Delivery:
         self._commitments = commitments
         self._legs: dict[object, DestinationLeg] = {}
         self._dead: set[DestinationLeg] = set()
-        self._slow: set[DestinationLeg] = set()
+        self._reasons_to_wait: set[object] = set()
         self._current: _Message | None = None
         self._asked: dict[int, _Message] = {}
         self._is_over = False
@@ -130,9 +140,8 @@ class Delivery:
                 return
             self._legs[destination.key] = leg
             request = restricted(request, leg)
-        if not self._legs and not any(
-            each.abstract_syntax == VERIFICATION for each in self._association.request.contexts
-        ):
+        accept = self._answer()
+        if not any(context.accepted for context in accept.contexts):
             pending = bool(self._destinations())
             self._over()
             self._association.reject(
@@ -140,36 +149,39 @@ class Delivery:
                 "no destination takes the delivery" if pending else "nobody asked for this delivery",
             )
             return
-        self._association.accept(self._answer(), 0)
+        self._association.accept(accept, 0)
         for leg in tuple(self._legs.values()):
             leg.use(self)
 
     def _destinations(self) -> list[Destination]:
-        """Who may be meant, each once, in the order in which they asked."""
-        request = self._association.request
+        """Who may get objects, each once, in the order in which they asked."""
         found: dict[object, Destination] = {}
         for retrieve in self._retrieves.candidates(self._outbound, self._title):
             found.setdefault(retrieve.destination.key, retrieve.destination)
-        if any(context.abstract_syntax == STORAGE_COMMITMENT_PUSH for context in request.contexts):
-            for destination in self._commitments.destinations(self._outbound):
-                found.setdefault(destination.key, destination)
         return list(found.values())
 
     def _answer(self) -> AssociateAccept:
-        """Each context as the first destination accepted it that did; verification is answered here."""
+        """
+        Each context as the first destination accepted it that did; verification is answered here, and reports are
+        taken for those who wait for some.
+        """
         request = self._association.request
+        own = {VERIFICATION}
+        if self._commitments.are_awaited_from(self._outbound):
+            own.add(STORAGE_COMMITMENT_PUSH)
         answers = []
         for context in request.contexts:
             syntaxes = [
                 leg.accepted[context.context_id] for leg in self._legs.values() if context.context_id in leg.accepted
             ]
-            if not syntaxes and context.abstract_syntax == VERIFICATION:
+            if not syntaxes and context.abstract_syntax in own:
                 syntaxes = list(context.transfer_syntaxes)
             if syntaxes:
                 answers.append(AnsweredContext(context.context_id, ContextResult.ACCEPTANCE, syntaxes[0]))
             else:
                 answers.append(refuse(context))
-        roles = {role.abstract_syntax: role for leg in self._legs.values() for role in leg.roles}
+        roles = {role.abstract_syntax: role for role in request.user_information.roles if role.abstract_syntax in own}
+        roles.update({role.abstract_syntax: role for leg in self._legs.values() for role in leg.roles})
         accept = AssociateAccept("", "", tuple(answers), UserInformation(roles=tuple(roles.values())))
         return inward_accept(request, accept)
 
@@ -218,14 +230,20 @@ class Delivery:
         if message.head is not None:
             message.held.append(fragment)
             message.head.feed(fragment.views, fragment.is_last)
-            if not message.head.is_complete:
-                return
-            self._direct_by_head(message, message.head)
-            held, message.held, message.head = message.held, [], None
-            if message.leg is not None:
-                message.leg.send(held)
-                return
-        if fragment.is_last:
+            if message.head.is_complete and not message.is_calling:
+                self._direct_by_head(message, message.head)
+                # Whoever was called may have answered at once.
+                if message.held and not message.is_calling:
+                    self._send_held(message)
+        elif fragment.is_last:
+            self._refuse(message)
+
+    def _send_held(self, message: _Message) -> None:
+        """It is known now where the message goes, or that it goes nowhere."""
+        held, message.held, message.head = message.held, [], None
+        if message.leg is not None:
+            message.leg.send(held)
+        elif held[-1].is_last:
             self._refuse(message)
 
     def _look_into(self, message: _Message) -> None:
@@ -243,7 +261,42 @@ class Delivery:
         message.transaction = head.first(TRANSACTION_UID)
         commitment = self._commitments.find(self._outbound, message.transaction)
         if commitment is not None:
-            self._direct(message, commitment.destination, message.command.command_set)
+            self._call(message, commitment.destination)
+
+    def _call(self, message: _Message, destination: Destination) -> None:
+        """Call the application that a report is for; nothing more is read meanwhile."""
+        context_id = message.command.context_id
+        syntax = self._association.established.contexts[context_id].transfer_syntax
+        request = self._association.request
+        contexts = tuple(
+            evolve(context, transfer_syntaxes=(syntax,))
+            for context in request.contexts
+            if context.context_id == context_id
+        )
+        message.is_calling = True
+        self._pause(message)
+
+        def called(leg: DestinationLeg) -> None:
+            if self._is_over:
+                leg.cut()
+                return
+            key = (destination.key, context_id, len(self._legs))
+            self._legs[key] = leg
+            leg.use(self)
+            self._direct(message, key, message.command.command_set)
+
+        def failed(failure: Failure) -> None:
+            failure.trap(AssociationFailed)
+            message.refusal = Status.PROCESSING_FAILURE
+
+        def go_on(_: object) -> None:
+            message.is_calling = False
+            if not self._is_over:
+                self._send_held(message)
+                self._resume(message)
+
+        calling = destination.open(evolve(request, contexts=contexts))
+        calling.addCallbacks(called, failed).addCallback(go_on).addErrback(self._broken)
 
     def _direct_to_retrieve(self, message: _Message, retrieve: Retrieve) -> None:
         message.retrieve = retrieve
@@ -254,10 +307,10 @@ class Delivery:
                 Element.MOVE_ORIGINATOR_MESSAGE_ID: retrieve.originator_message_id,
             }
         )
-        self._direct(message, retrieve.destination, command_set)
+        self._direct(message, retrieve.destination.key, command_set)
 
-    def _direct(self, message: _Message, destination: Destination, command_set: CommandSet) -> None:
-        leg = self._legs.get(destination.key)
+    def _direct(self, message: _Message, key: object, command_set: CommandSet) -> None:
+        leg = self._legs.get(key)
         context_id = message.command.context_id
         if leg is None or leg in self._dead:
             message.refusal = Status.PROCESSING_FAILURE
@@ -278,7 +331,7 @@ class Delivery:
         if status != Status.SUCCESS:
             self._refused += 1
         if message.retrieve is not None:
-            message.retrieve.account(status)
+            message.retrieve.account(status, message.sop_instance)
         if not self._is_over:
             command = message.command
             self._association.send([Command(command.context_id, response_to(command.command_set, status))])
@@ -311,18 +364,24 @@ class Delivery:
                     self._refuse(message)
 
     def leg_pauses(self, leg: DestinationLeg) -> None:
-        self._slow.add(leg)
-        self._association.pause()
+        self._pause(leg)
 
     def leg_resumes(self, leg: DestinationLeg) -> None:
-        self._slow.discard(leg)
-        if not self._slow:
+        self._resume(leg)
+
+    def _pause(self, reason: object) -> None:
+        self._reasons_to_wait.add(reason)
+        self._association.pause()
+
+    def _resume(self, reason: object) -> None:
+        self._reasons_to_wait.discard(reason)
+        if not self._reasons_to_wait:
             self._association.resume()
 
     def _account(self, message: _Message, status: int) -> None:
         self._delivered += 1
         if message.retrieve is not None:
-            message.retrieve.account(status)
+            message.retrieve.account(status, message.sop_instance)
         elif message.transaction:
             self._commitments.close(message.transaction)
 

@@ -16,6 +16,7 @@ from typing import Final
 from attrs import frozen
 from twisted.internet.defer import Deferred, inlineCallbacks
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from dimseproxy.association.interfaces import IAssociation, IAssociationUser, IOutbound
@@ -264,13 +265,13 @@ class _Get:
         if self._is_cancelled:
             self.cancel()
 
-    def _failed(self, failure: object) -> None:
-        error = getattr(failure, "value", failure)
-        log.info(
-            "association {number}: C-MOVE by C-GET failed: {error}",
-            number=self._originator.association.number,
-            error=str(error) if isinstance(error, AssociationFailed) else type(error).__name__,
-        )
+    def _failed(self, failure: Failure) -> None:
+        number = self._originator.association.number
+        if failure.check(AssociationFailed):
+            error = failure.getErrorMessage()
+            log.info("association {number}: C-MOVE by C-GET failed: {error}", number=number, error=error)
+        else:
+            log.failure("association {number}: C-MOVE by C-GET broke", failure, number=number)
         self._fail()
 
     # From the outbound

@@ -221,10 +221,10 @@ class Relay:
         for each in self._filters:
             each.over()
         log.info(
-            "association {number}: {text}; {requests} in {seconds:.3f} s; statuses {statuses}; {sent} bytes to the "
+            "association {number}: {outcome}; {requests} in {seconds:.3f} s; statuses {statuses}; {sent} bytes to the "
             "outbound, {received} back",
             number=self._caller.association.number,
-            text=text,
+            outcome=text,
             requests=self._summary(),
             seconds=self._deadlines.clock.seconds() - self._began,
             statuses=", ".join(f"{status:04X} x{count}" for status, count in self.statuses.items()) or "none",

@@ -22,6 +22,8 @@ from dimseproxy.relay.destinations import Destination
 #: Our message ids are from the upper half: callers count from 1.
 _FIRST_MESSAGE_ID: Final = 0x8000
 _LAST_MESSAGE_ID: Final = 0xFFFF
+#: How many failed objects of a retrieve are remembered by name.
+MAX_FAILED_LIST: Final = 10_000
 #: Far fewer than there are message ids, far more than any PACS works on.
 MAX_RETRIEVES: Final = 16_384
 #: Commitments may take days; the oldest are forgotten when there are more than this.
@@ -40,7 +42,7 @@ class Retrieve:
     @ivar destination: where the objects go.
     @ivar studies: the Study Instance UIDs of the identifier.
     @ivar progress: called whenever something of it comes through.
-    @ivar sent: what became of the sub-operations that came through here.
+    @ivar sent: what became of the sub-operations that came through here, `failed` the objects that were not taken.
     """
 
     outbound: str
@@ -52,10 +54,13 @@ class Retrieve:
     progress: Callable[[], None]
     studies: frozenset[str] = field(default=frozenset(), repr=False)
     sent: Counter[bool] = field(factory=Counter)
+    failed: list[str] = field(factory=list, repr=False)
 
-    def account(self, status: int) -> None:
+    def account(self, status: int, sop_instance: str) -> None:
         """A sub-operation was answered with this status."""
         self.sent[is_done(status)] += 1
+        if not is_done(status) and len(self.failed) < MAX_FAILED_LIST:
+            self.failed.append(sop_instance)
 
     def reconcile(self, response: CommandSet) -> CommandSet:
         """
@@ -185,6 +190,6 @@ class Commitments:
         commitment = self._open.get(transaction)
         return commitment if commitment is not None and commitment.outbound == outbound else None
 
-    def destinations(self, outbound: str) -> list[Destination]:
-        """Who waits for a report of this outbound."""
-        return [each.destination for each in self._open.values() if each.outbound == outbound]
+    def are_awaited_from(self, outbound: str) -> bool:
+        """Whether anybody waits for a report of this outbound."""
+        return any(each.outbound == outbound for each in self._open.values())

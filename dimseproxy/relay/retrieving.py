@@ -13,8 +13,8 @@ from typing import Final
 
 from pydicom.tag import BaseTag
 
-from dimseproxy.dataset.head import STUDY_INSTANCE_UID, TRANSACTION_UID, Head
-from dimseproxy.dimse.command_set import CommandField, CommandSet, Element
+from dimseproxy.dataset.head import STUDY_INSTANCE_UID, TRANSACTION_UID, Head, failed_list
+from dimseproxy.dimse.command_set import DATA_SET_FOLLOWS, CommandField, CommandSet, Element
 from dimseproxy.dimse.parts import Command, DataSetFragment, Part
 from dimseproxy.dimse.sop_classes import GET_OF_MOVE, MOVE_OF_GET, STORAGE_COMMITMENT_PUSH
 from dimseproxy.dimse.status import Status, is_pending
@@ -95,9 +95,18 @@ class MovesThrough(Refusing):
         response = retrieve.reconcile(part.command_set).replace(
             {Element.MESSAGE_ID_BEING_RESPONDED_TO: retrieve.originator_message_id}
         )
-        if not is_pending(response.status):
-            self._close(retrieve)
-        return (Command(part.context_id, self._inward_response(response)),)
+        if is_pending(response.status):
+            return (Command(part.context_id, self._inward_response(response)),)
+        self._close(retrieve)
+        if response.status == part.command_set.status or response.has_data_set or not retrieve.failed:
+            return (Command(part.context_id, self._inward_response(response)),)
+        # The outbound takes this for a success; the caller is told which objects it is not true of (PS3.4 C.4.2.1.4).
+        response = response.replace({Element.COMMAND_DATA_SET_TYPE: DATA_SET_FOLLOWS})
+        failed = failed_list(self._transfer_syntaxes.get(part.context_id, ""), retrieve.failed)
+        return (
+            Command(part.context_id, self._inward_response(response)),
+            DataSetFragment(part.context_id, (memoryview(failed),), True),
+        )
 
     def over(self) -> None:
         for retrieve in tuple(self._by_own_id.values()):

@@ -21,6 +21,7 @@ from dimseproxy.dataset.head import (
     STUDY_INSTANCE_UID,
     TRANSACTION_UID,
     Head,
+    failed_list,
 )
 from tests.ul.strategies import PROPERTY, chunkings
 
@@ -217,3 +218,28 @@ class GarbageTests(SynchronousTestCase):
         for syntax in SYNTAXES:
             head = fed(Head(syntax, [STUDY_INSTANCE_UID]), b"", ends=True)
             self.assertEqual((head.first(STUDY_INSTANCE_UID), head.is_complete), ("", True))
+
+
+class FailedListTests(SynchronousTestCase):
+    """A Failed SOP Instance UID List reads in every encoding as it was written."""
+
+    def _read(self, transfer_syntax: str) -> tuple[str, ...]:
+        written = failed_list(transfer_syntax, ["1.2.3", "1.2.33"])
+        head = Head(transfer_syntax, [FAILED_SOP_INSTANCE_UID_LIST])
+        head.feed([memoryview(written)], True)
+        return head.values[FAILED_SOP_INSTANCE_UID_LIST]
+
+    def test_implicit(self) -> None:
+        self.assertEqual(self._read("1.2.840.10008.1.2"), ("1.2.3", "1.2.33"))
+
+    def test_explicit(self) -> None:
+        self.assertEqual(self._read("1.2.840.10008.1.2.1"), ("1.2.3", "1.2.33"))
+
+    def test_big_endian(self) -> None:
+        self.assertEqual(self._read("1.2.840.10008.1.2.2"), ("1.2.3", "1.2.33"))
+
+    def test_deflated(self) -> None:
+        self.assertEqual(self._read("1.2.840.10008.1.2.1.99"), ("1.2.3", "1.2.33"))
+
+    def test_one_of_one(self) -> None:
+        self.assertEqual(failed_list("1.2.840.10008.1.2", ["1.2"]), b"\x08\x00\x58\x00\x04\x00\x00\x001.2\x00")

@@ -8,6 +8,7 @@ from attrs import evolve
 from twisted.trial.unittest import TestCase
 
 from dimseproxy.config.settings import Application
+from dimseproxy.dataset.head import failed_list
 from dimseproxy.dimse.command_set import CommandField, Element
 from dimseproxy.dimse.parts import Command, DataSetFragment, Part
 from dimseproxy.dimse.status import Status
@@ -170,6 +171,13 @@ class OneDestinationTests(TestCase):
         self.other.hears(stored(3))
         self.pacs.hears(moved(completed=1))
         self.assertEqual(statuses(self.caller), [0])
+
+    def test_a_false_success_names_the_objects_that_failed(self) -> None:
+        self._delivery().hears(delivered(3))
+        self.other.hears(stored(3, 0xA700))
+        self.pacs.hears(moved(completed=1))
+        instance = delivered(3)[0].command_set.text(Element.AFFECTED_SOP_INSTANCE_UID)  # type: ignore[union-attr]
+        self.assertEqual(data(self.caller.sent), failed_list("1.2.840.10008.1.2", [instance]))
 
     def test_what_was_not_does_not(self) -> None:
         self._delivery().hears(delivered(3))
@@ -469,6 +477,49 @@ class CommitmentTests(TestCase):
     def test_one_on_the_same_association_is_not_waited_for_on_another(self) -> None:
         self.house.pacs.associations[0].hears(self._event("1.2.3"))
         self.assertEqual(self.house.deliver(COMMITMENT).rejection, NO_REASON_GIVEN)
+
+    def test_nobody_is_called_before_the_report_is_there(self) -> None:
+        self.house.deliver(COMMITMENT)
+        self.assertEqual(self.house.applications["CLIENT"].requests, [])
+
+    def test_the_application_is_asked_for_what_was_agreed_on(self) -> None:
+        delivery = self.house.deliver(VERIFICATION, COMMITMENT)
+        delivery.hears(
+            command(CommandField.N_EVENT_REPORT_RQ, 5, context_id=3, has_data_set=True, sop_class=COMMITMENT)
+        )
+        delivery.hears(fragment(report("1.2.3"), context_id=3))
+        contexts = self.house.applications["CLIENT"].requests[0].contexts
+        agreed = delivery.established.contexts[3].transfer_syntax
+        self.assertEqual([(each.context_id, each.transfer_syntaxes) for each in contexts], [(3, (agreed,))])
+
+    def test_the_outbound_waits_while_the_application_is_called(self) -> None:
+        self.house.applications["CLIENT"]._answers = False
+        delivery = self.house.deliver(COMMITMENT)
+        delivery.hears(self._event("1.2.3"))
+        self.assertTrue(delivery.is_paused)
+        self.house.applications["CLIENT"].accepts()
+        self.assertFalse(delivery.is_paused)
+
+    def test_an_application_that_cannot_be_called(self) -> None:
+        self.house.applications["CLIENT"].error = OutboundUnreachable("down")
+        delivery = self.house.deliver(COMMITMENT)
+        delivery.hears(self._event("1.2.3"))
+        self.assertEqual((statuses(delivery), delivery.is_paused), ([0x0110], False))
+
+    def test_it_may_be_reported_again(self) -> None:
+        self.house.applications["CLIENT"].error = OutboundUnreachable("down")
+        delivery = self.house.deliver(COMMITMENT)
+        delivery.hears(self._event("1.2.3"))
+        self.house.applications["CLIENT"].error = None
+        delivery.hears(self._event("1.2.3"))
+        self.assertEqual(self.house.applications["CLIENT"].associations[0].sent, self._event("1.2.3"))
+
+    def test_an_outbound_that_is_gone_meanwhile(self) -> None:
+        self.house.applications["CLIENT"]._answers = False
+        delivery = self.house.deliver(COMMITMENT)
+        delivery.hears(self._event("1.2.3"))
+        delivery.ends()
+        self.assertTrue(self.house.applications["CLIENT"].accepts().is_over)
 
     def test_nobody_else_is_called(self) -> None:
         self.house.deliver(COMMITMENT).hears(self._event("1.2.3"))

@@ -138,7 +138,7 @@ class ReconcilingTests(TestCase):
 
     def _sent(self, *statuses: int) -> None:
         for status in statuses:
-            self.retrieve.account(status)
+            self.retrieve.account(status, "1.2.3")
 
     def _reconciled(self, said: CommandSet) -> tuple[int, ...]:
         response = self.retrieve.reconcile(said)
@@ -213,7 +213,7 @@ class CommitmentsTests(TestCase):
     def test_closing_twice_is_no_mistake(self) -> None:
         self.commitments.close("1.1")
         self.commitments.close("1.1")
-        self.assertEqual(self.commitments.destinations("pacs"), [])
+        self.assertFalse(self.commitments.are_awaited_from("pacs"))
 
     def test_the_oldest_are_forgotten(self) -> None:
         self.patch(module, "MAX_COMMITMENTS", 1)
