@@ -1,7 +1,7 @@
 # Every command sets up what it needs, on a Debian 12 with python3.
 #
 #   make run               the relay on 127.0.0.1:11112, in front of an Orthanc with sample objects
-#   make test              everything, on the installed wheel; TESTS=tests.ul for a part
+#   make test              everything, on the installed wheel; TESTS=tests.ul for a part, JOBS=1 for one at a time
 #   make lint              ruff, mypy, import-linter
 #   make fuzz SECONDS=60   random bytes against the decoders
 #   make bench             the benchmarks; QUICK=1 for a glance

@@ -55,8 +55,7 @@ from dimseproxy.ul.pdu import (
 )
 from dimseproxy.ul.state_table import State
 
-#: Where data may be sent; the layer may be ahead of what the user was told, by what came in the same piece.
-_SENDING: Final = frozenset((State.ESTABLISHED, State.AWAITING_LOCAL_RELEASE_RESPONSE))
+# The layer may be ahead of what the user was told, by what came in the same piece.
 _ENDED: Final = frozenset((State.IDLE, State.AWAITING_TRANSPORT_CLOSE))
 
 _numbers = count(1)
@@ -107,7 +106,7 @@ class Association(Protocol):
             self._deliver_held()
 
     def send(self, parts: Sequence[Part]) -> None:
-        if self._layer.state in _SENDING and not self._is_over:
+        if self._layer.may_send_data and not self._is_over:
             self._stream.write(encode_parts(parts, self._peer_maximum))
 
     def pause(self) -> None:

@@ -72,10 +72,3 @@ class Cursor:
     def rest(self) -> bytes:
         """All that is left."""
         return self.take(self.remaining)
-
-    def check_end(self) -> None:
-        """
-        @raise RemoteProtocolError: where bytes are left over.
-        """
-        if self.remaining:
-            raise RemoteProtocolError(f"{self._what} is longer than its fields")

@@ -121,14 +121,13 @@ class UpperLayer:
         """A-ASSOCIATE response, rejecting."""
         self._fire(Event.A_ASSOCIATE_RESPONSE_REJECT, now, AssociateReject(rejection))
 
-    def check_may_send_data(self) -> None:
+    @property
+    def may_send_data(self) -> bool:
         """
-        P-DATA request: the PDUs themselves are built by the caller, who owns their bytes (DT-1, AR-7).
-
-        @raise LocalProtocolError: where no data may be sent now.
+        Whether a P-DATA request has an action now (DT-1, AR-7).  The PDUs themselves are built by the caller, who owns
+        their bytes.
         """
-        if self.state is not State.ESTABLISHED and self.state is not State.AWAITING_LOCAL_RELEASE_RESPONSE:
-            raise LocalProtocolError(f"no data may be sent in {self.state.value}")
+        return self.state is State.ESTABLISHED or self.state is State.AWAITING_LOCAL_RELEASE_RESPONSE
 
     def request_release(self, now: float) -> None:
         """A-RELEASE request."""

@@ -105,6 +105,7 @@ class DcmtkToDcmjs(EndToEnd):
         front = await self.before(peer.port, peer.title)
         sent = [CT, sample("MR_small_RLE.dcm"), sample("JPEG2000.dcm")]
         await store(self, front.port, front.title, "STORESCU", sent)
+        await peer.has_received(len(sent))
         self.assertCountEqual([one.sop_instance for one in sent], peer.received)
 
     async def test_find(self) -> None:
@@ -132,4 +133,5 @@ class PynetdicomToDcmjs(EndToEnd):
         sent = [CT, sample("MR_small.dcm"), sample("MR_small_RLE.dcm")]
         statuses = await pynetdicom_scu.store(front.port, front.title, "SENDER", sent)
         self.assertEqual([0x0000] * 3, statuses)
+        await peer.has_received(len(sent))
         self.assertEqual([one.sop_instance for one in sent], peer.received)

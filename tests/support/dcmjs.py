@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 from twisted.trial.unittest import TestCase
 
-from tests.support.process import Process, executable, free_port, needed, run
+from tests.support.process import Process, executable, free_port, needed, run, until
 
 _SCRIPT = Path(__file__).with_name("dcmjs.js")
 _MODULES = Path(__file__).parents[2] / ".peers" / "node_modules"
@@ -48,7 +48,13 @@ class DcmjsScp:
     @property
     def received(self) -> list[str]:
         """The SOP Instance UIDs it received."""
-        return [line["received"] for line in _objects(self.process.output) if "received" in line]
+        # A line may have come in part.
+        whole, _, _ = self.process.output.rpartition("\n")
+        return [line["received"] for line in _objects(whole) if "received" in line]
+
+    async def has_received(self, count: int) -> None:
+        """Wait until it has said so: its response to the last one may overtake what it prints."""
+        await until(lambda: len(self.received) >= count, f"{count} objects in dcmjs-dimse")
 
 
 async def dcmjs_scp(case: TestCase) -> DcmjsScp:

@@ -108,6 +108,8 @@ async def orthanc(case: TestCase, modalities: Mapping[str, int], **settings: Any
     path = folder / "orthanc.json"
     path.write_text(json.dumps(configuration))
     process = Process.spawn(case, [executable("Orthanc"), str(path)], folder=folder)
+    # In good order it would take seconds, to save what is deleted next.
+    case.addCleanup(process.kill)
     await process.listens(port)
     await process.listens(http)
     pool = HTTPConnectionPool(reactor, persistent=False)

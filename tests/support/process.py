@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import socket
 import tempfile
+from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -28,10 +30,19 @@ _GRACE = 8.0
 _POLL = 0.02
 _SYSTEM_PATH = "/usr/bin:/usr/sbin:/usr/local/bin"
 
+_PORTS = range(20_000, 32_768)
+"""Below those that Linux gives to the near ends of connections, so that none takes a port which is waited for."""
+
+_MOST_CLAIMS = 64
+"""Ports that one test uses, and many more."""
+
 _SWIFT = {"TCP_NODELAY": "1"}
 """Spares DCMTK's applications the 40 ms a message that Nagle's algorithm costs them without the proxy."""
 
 _T = TypeVar("_T")
+
+_claims: deque[socket.socket] = deque()
+_chance = random.SystemRandom()
 
 clock = IReactorTime(reactor)
 
@@ -54,10 +65,25 @@ def executable(name: str) -> str:
 
 
 def free_port() -> int:
-    """A TCP port of the loopback interface that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A TCP port that nobody listens on, and that no other test is given meanwhile, in this process or another one.
+
+    The claim is an abstract Unix socket with the port in its name: as unique as the port itself, and gone with us.
+    """
+    while True:
+        port = _chance.choice(_PORTS)
+        claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        with socket.socket() as probe:
+            try:
+                claim.bind(f"\0dimseproxy-test-port-{port}")
+                # Some peers cannot be bound to the loopback interface alone.
+                probe.bind(("", port))
+            except OSError:
+                claim.close()
+                continue
+        _claims.append(claim)
+        if len(_claims) > _MOST_CLAIMS:
+            _claims.popleft().close()
+        return port
 
 
 def scratch(case: TestCase) -> Path:
@@ -193,9 +219,16 @@ class Process(ProcessProtocol):
         if not self.running:
             raise AssertionError(f"{self.argv[0]} ended instead of listening:\n{self.output}")
 
+    async def kill(self) -> None:
+        """End it at once, whatever it is doing."""
+        await self._end(("KILL", _GRACE))
+
     async def end(self) -> None:
         """Ask it to end, and after a grace period make it."""
-        for name, patience in (("TERM", _GRACE), ("KILL", _GRACE)):
+        await self._end(("TERM", _GRACE), ("KILL", _GRACE))
+
+    async def _end(self, *steps: tuple[str, float]) -> None:
+        for name, patience in steps:
             if not self.running:
                 return
             # An exit may be known already while the pipes are still being drained.

@@ -9,6 +9,7 @@ import attrs
 from pydicom.dataset import Dataset
 from pynetdicom import AE, _config, build_context, build_role, evt
 from pynetdicom.association import Association
+from pynetdicom.pdu import A_ASSOCIATE_RJ
 from pynetdicom.presentation import PresentationContext
 from twisted.internet.threads import deferToThread
 
@@ -57,22 +58,25 @@ def associate(
     ae = AE(ae_title=calling)
     ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = _DEADLINE
     ae.requested_contexts = list(contexts)
+    refusals: list[Refusal] = []
+
+    def note(event: evt.Event) -> None:
+        if isinstance(event.pdu, A_ASSOCIATE_RJ):
+            refusals.append(Refusal(event.pdu.result, event.pdu.source, event.pdu.reason_diagnostic))
+
     association = ae.associate(
         "127.0.0.1",
         port,
         ae_title=called,
         max_pdu=maximum,
-        evt_handlers=list(handlers),
+        evt_handlers=[*handlers, (evt.EVT_PDU_RECV, note)],
         ext_neg=[build_role(uid, scu_role=True, scp_role=True) for uid in roles],
         tls_args=tls,
     )
     if association.is_established:
         return association
-    answer = association.acceptor.primitive
-    refusal = None
-    if association.is_rejected and answer is not None:
-        refusal = Refusal(answer.result, answer.result_source, answer.diagnostic)
-    raise Refused(refusal)
+    # A rejection that comes at once is one that pynetdicom itself may miss: it finds its socket closed first.
+    raise Refused(refusals[0] if refusals else None)
 
 
 async def conversation(

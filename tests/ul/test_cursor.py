@@ -58,14 +58,6 @@ class CursorTests(SynchronousTestCase):
         cursor.item("first")
         self.assertEqual(cursor.item("second")[0], 0x40)
 
-    def test_check_end_passes_at_the_end(self) -> None:
-        cursor = Cursor(b"a", "test")
-        cursor.u8()
-        cursor.check_end()
-
-    def test_check_end_refuses_what_is_left_over(self) -> None:
-        self.assertRaises(RemoteProtocolError, Cursor(b"a", "test").check_end)
-
     def test_the_error_names_the_structure_and_has_a_reason(self) -> None:
         error = self.assertRaises(RemoteProtocolError, Cursor(b"", "A-THING").u8)
         self.assertIn("A-THING", str(error))

@@ -170,6 +170,13 @@ TIMED: Final = frozenset(("Sta2", "Sta13"))
 
 _Happening = Callable[[UpperLayer], "list[Indication] | None"]
 
+
+def _request_data(machine: UpperLayer) -> None:
+    """The one primitive that the caller carries out itself, if it may."""
+    if not machine.may_send_data:
+        raise LocalProtocolError("no data now")
+
+
 #: The first two and the fifth are parts of `transport_connected`, which fires them where they belong.
 EVENTS: Final[Mapping[str, _Happening]] = {
     "Evt1": lambda machine: machine._fire(Event.A_ASSOCIATE_REQUEST, _LATER),
@@ -180,7 +187,7 @@ EVENTS: Final[Mapping[str, _Happening]] = {
     "Evt6": lambda machine: machine.receive_data(RQ_PDU, _LATER),
     "Evt7": lambda machine: machine.accept(ACCEPT, _LATER),
     "Evt8": lambda machine: machine.reject(CALLED_AE_TITLE_NOT_RECOGNIZED, _LATER),
-    "Evt9": lambda machine: machine.check_may_send_data(),
+    "Evt9": lambda machine: _request_data(machine),
     "Evt10": lambda machine: machine.receive_data(DATA_PDU, _LATER),
     "Evt11": lambda machine: machine.request_release(_LATER),
     "Evt12": lambda machine: machine.receive_data(RELEASE_RQ, _LATER),
