@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bench.churn import run_churn
+from bench.cold import run_cold
 from bench.latency import run_latency
 from bench.memory import run_memory
 from bench.options import Options
@@ -26,6 +27,7 @@ BENCHMARKS: dict[str, Callable[[Options, Path], list[Report]]] = {
     "stalled": run_stalled,
     "limit": run_limit,
     "latency": run_latency,
+    "cold": run_cold,
 }
 
 
