@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 from collections.abc import Mapping
@@ -138,6 +139,9 @@ class ProxyService(MultiService):
         MultiService.startService(self)
         self._deadlines.start()
         self._hosts.start()
+        # What is there now stays: no collection needs to look at it again.
+        gc.collect()
+        gc.freeze()
         # Twisted installs its own handlers when the reactor runs.
         self._reactor.callWhenRunning(self._take_signals)
 
