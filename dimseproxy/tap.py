@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import gc
 import signal
 import sys
 from collections.abc import Mapping
@@ -139,9 +138,6 @@ class ProxyService(MultiService):
         MultiService.startService(self)
         self._deadlines.start()
         self._hosts.start()
-        # What is there now stays: no collection needs to look at it again.
-        gc.collect()
-        gc.freeze()
         # Twisted installs its own handlers when the reactor runs.
         self._reactor.callWhenRunning(self._take_signals)
 
