@@ -120,6 +120,8 @@ class ProxyService(MultiService):
     def privilegedStartService(self) -> None:
         """Listen, before twistd gives up its privileges."""
         MultiService.privilegedStartService(self)
+        # Before anybody can see that it runs: unhandled, a SIGHUP would end it.
+        signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self.reload))
         failures: list[tuple[str, Failure]] = []
 
         def failed(failure: Failure, name: str) -> None:
@@ -142,7 +144,6 @@ class ProxyService(MultiService):
         self._reactor.callWhenRunning(self._take_signals)
 
     def _take_signals(self) -> None:
-        signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self.reload))
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, partial(self._told_to_stop, signal.getsignal(number)))
 
