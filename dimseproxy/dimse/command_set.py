@@ -6,7 +6,7 @@ A command set that crosses unchanged keeps its bytes.  Values are decoded when t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import KeysView, Mapping
 from enum import IntEnum
 from struct import Struct
 from typing import Final
@@ -108,6 +108,7 @@ _US_ELEMENTS: Final = frozenset(
     )
 )
 
+_KNOWN: Final = frozenset(int(element) for element in Element)
 _UI = frozenset(
     (
         Element.AFFECTED_SOP_CLASS_UID,
@@ -192,6 +193,15 @@ class CommandSet:
             else:
                 values[element] = _encode_value(element, value)
         return CommandSet(values)
+
+    def known(self) -> CommandSet:
+        """A copy with the elements of `Element` only: nobody knows what others say."""
+        return CommandSet({element: value for element, value in self._values.items() if element in _KNOWN})
+
+    @property
+    def elements(self) -> KeysView[int]:
+        """The numbers of its elements."""
+        return self._values.keys()
 
     def number(self, element: int) -> int | None:
         """

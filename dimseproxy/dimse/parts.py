@@ -68,6 +68,11 @@ class DataSetFragment:
         """How many bytes this takes, PDU headers included where it has some."""
         return len(self.framed) if self.framed is not None else sum(map(len, self._views))
 
+    @property
+    def data_length(self) -> int:
+        """How many bytes of the data set this is, without any header."""
+        return self.framed.data_length if self.framed is not None else sum(map(len, self._views))
+
     def in_context(self, context_id: int) -> DataSetFragment:
         """The same bytes for another presentation context; they are framed anew if it is another one."""
         if context_id == self.context_id:

@@ -8,6 +8,7 @@ what came back.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from attrs import evolve
@@ -27,9 +28,12 @@ from dimseproxy.errors import (
     AssociationAborted,
     AssociationRejected,
 )
+from dimseproxy.privacy.identifiers import Direction
+from dimseproxy.relay.border import Border
 from dimseproxy.relay.destinations import ApplicationDestination, CallerDestination
 from dimseproxy.relay.filters import Filter, KnownDestinations, Permissions
 from dimseproxy.relay.get_for_move import MovesByGet, Originator
+from dimseproxy.relay.privacy import Privacy
 from dimseproxy.relay.relay import Relay
 from dimseproxy.relay.retrieving import CommitmentsThrough, GetsByMove, MovesThrough
 from dimseproxy.ul.negotiation import inward_accept, outward_request
@@ -51,15 +55,22 @@ class Call:
 
     @param name: the outbound's.
     @param may: the services it may ask for; None for all.
+    @param privacy: the policy of its route; None where identities cross as they are.
     """
 
     def __init__(
-        self, reception: Reception, association: IIncomingAssociation, name: str, may: frozenset[str] | None
+        self,
+        reception: Reception,
+        association: IIncomingAssociation,
+        name: str,
+        may: frozenset[str] | None,
+        privacy: Privacy | None,
     ) -> None:
         self._reception = reception
         self._association = association
         self._name = name
         self._may = may
+        self._privacy = privacy
         settings = reception.settings
         self._outbound = settings.outbound[name]
         calling = self._outbound.calling_ae_title or settings.ae_title
@@ -80,7 +91,7 @@ class Call:
             called_ae_title=self._outbound.ae_title,
             calling_ae_title=self._calling_ae_title,
             contexts=contexts,
-            with_user_identity=inbound is None or inbound.user_identity,
+            with_user_identity=(inbound is None or inbound.user_identity) and not self._sends_pseudonyms_outward,
         )
         self._association.use(self)
         self._asking = self._reception.outbound(self._name).associate(outward)
@@ -108,8 +119,15 @@ class Call:
             contexts.append(context if syntax == context.abstract_syntax else evolve(context, abstract_syntax=syntax))
         return contexts
 
+    @property
+    def _sends_pseudonyms_outward(self) -> bool:
+        return self._privacy is not None and not self._privacy.outbound_holds_originals
+
     def _is_allowed(self, abstract_syntax: str, takes_objects: bool) -> bool:
         """Whether the caller may ask for this; what nobody has heard of is looked at message by message."""
+        if self._sends_pseudonyms_outward and service_of(abstract_syntax) == "print":
+            # A film shows a name in its pixels, and these are not looked at.
+            return False
         if self._may is None or service_of(abstract_syntax) in self._may | {"other"}:
             return True
         # The objects of a permitted C-GET come in contexts of their own.
@@ -145,28 +163,39 @@ class Call:
             accepted=len(association.established.contexts),
             proposed=len(association.request.contexts),
         )
-        self._reception.join(association, outbound, self._filters)
+        caller: IAssociation = association
+        if self._privacy is not None:
+            # Where the originals are, everything between the two borders speaks of originals.
+            if self._privacy.outbound_holds_originals:
+                caller = self._bordered(caller, self._privacy)
+            else:
+                outbound = self._bordered(outbound, self._privacy)
+        self._reception.join(caller, outbound, partial(self._filters, caller))
+
+    def _bordered(self, association: IAssociation, privacy: Privacy) -> IAssociation:
+        return Border(association, privacy, Direction.TO_PSEUDONYMS, self._reception.clock)
 
     def _refused(self, failure: Failure) -> None:
         error = failure.value
         rejection = error.rejection if isinstance(error, AssociationRejected) else TEMPORARY_CONGESTION
         self._association.reject(rejection, f"{self._name}: {error}")
 
-    def _filters(self, relay: Relay) -> list[Filter]:
-        """The filters of this association, from the caller to the outbound."""
-        reception, association, outbound = self._reception, self._association, self._outbound
+    def _filters(self, association: IAssociation, relay: Relay) -> list[Filter]:
+        """The filters of the caller's association, from the caller to the outbound."""
+        reception, outbound = self._reception, self._outbound
+        request = self._association.request
         contexts = association.established.contexts
         services = {service_of(context.abstract_syntax) for context in contexts.values()}
         syntaxes = {context_id: context.transfer_syntax for context_id, context in contexts.items()}
         abstract = {context_id: context.abstract_syntax for context_id, context in contexts.items()}
         answer = relay.answer_caller
-        originator = association.request.calling_ae_title
+        originator = request.calling_ae_title
         titles = (reception.settings.ae_title, *outbound.move_titles)
         opens = reception.open_retrieve(self._name, titles, originator, relay.silence.broken)
-        known_as = association.request.called_ae_title
+        known_as = request.called_ae_title
 
         def find(title: str) -> ApplicationDestination | None:
-            return reception.destination(title, known_as)
+            return reception.destination(title, known_as, self._privacy)
 
         filters: list[Filter] = [Permissions(self._may, abstract, answer)]
         if not services.isdisjoint(("move", "other")):
@@ -180,7 +209,7 @@ class Call:
                         self._calling_ae_title,
                     )
                 )
-            elif outbound.deliver == "through":
+            elif outbound.deliver == "through" or self._privacy is not None:
                 filters.append(MovesThrough(opens, reception.retrieves, syntaxes, find, answer))
             elif not reception.settings.unknown_applications:
                 filters.append(KnownDestinations(lambda title: find(title) is not None, answer))

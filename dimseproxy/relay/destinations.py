@@ -105,15 +105,17 @@ class ApplicationDestination:
     @ivar title: its AE title.
     @ivar calling_ae_title: how the proxy calls it: by the title that it knows the proxy by.
     @ivar outbound: how it is reached.
+    @ivar policy: the name of the privacy policy that lies between, if any.
     """
 
     title: str
     calling_ae_title: str
     outbound: IOutbound = field(eq=False)
+    policy: str = ""
 
     @property
     def key(self) -> object:
-        return self.title, self.calling_ae_title
+        return self.title, self.calling_ae_title, self.policy
 
     def open(self, request: AssociateRequest) -> Deferred[DestinationLeg]:
         outward = outward_request(

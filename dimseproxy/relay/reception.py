@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from attrs import frozen
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -23,10 +24,12 @@ from dimseproxy.association.interfaces import (
 from dimseproxy.config.settings import DimseOutbound, Settings
 from dimseproxy.errors import LOCAL_LIMIT_EXCEEDED, AssociationRejected
 from dimseproxy.relay.access import HostAddresses, identify, is_from, parse_address
+from dimseproxy.relay.border import OutboundAcross
 from dimseproxy.relay.call import Call
 from dimseproxy.relay.deliveries import Delivery
 from dimseproxy.relay.destinations import ApplicationDestination
 from dimseproxy.relay.filters import Filter
+from dimseproxy.relay.privacy import Privacy
 from dimseproxy.relay.relay import Relay
 from dimseproxy.relay.retrieves import Commitments, Retrieve, Retrieves
 from dimseproxy.relay.routing import find_route
@@ -55,9 +58,13 @@ class Ways:
 class Reception:
     """
     @param settings: in effect; `reconfigure` replaces them for the associations to come.
+    @param privacy: the policies, by name.
     """
 
-    def __init__(self, settings: Settings, ways: Ways, deadlines: IDeadlines) -> None:
+    def __init__(
+        self, settings: Settings, ways: Ways, deadlines: IDeadlines, privacy: Mapping[str, Privacy] | None = None
+    ) -> None:
+        self._privacy = privacy or {}
         self._settings = settings
         self._ways = ways
         self._deadlines = deadlines
@@ -65,6 +72,14 @@ class Reception:
         self._commitments = Commitments()
         self._running: set[Relay | Delivery] = set()
         self._is_draining = False
+        #: Callers that came before `open`.
+        self._waiting: list[IIncomingAssociation] | None = []
+
+    def open(self) -> None:
+        """Answer callers from now on, those first who came already."""
+        waiting, self._waiting = self._waiting, None
+        for association in waiting or ():
+            self.incoming(association)
 
     def reconfigure(self, settings: Settings, ways: Ways) -> None:
         """Routes, applications and what belongs to them change for the associations to come."""
@@ -88,6 +103,9 @@ class Reception:
             each.abort(text)
 
     def incoming(self, association: IIncomingAssociation) -> None:
+        if self._waiting is not None:
+            self._waiting.append(association)
+            return
         try:
             outbound = self._delivering_outbound(association)
             if outbound is None and self._is_draining:
@@ -142,7 +160,8 @@ class Reception:
         address = parse_address(association.peer.host)
         route = find_route(settings.routes, association.inbound, request, address)
         may = None if application is None else application.may
-        Call(self, association, route.outbound, may).begin()
+        privacy = None if route.privacy is None else self._privacy[route.privacy]
+        Call(self, association, route.outbound, may, privacy).begin()
 
     # What a call needs
 
@@ -151,14 +170,24 @@ class Reception:
         """Those in effect."""
         return self._settings
 
-    def destination(self, title: str, known_as: str) -> ApplicationDestination | None:
+    @property
+    def clock(self) -> IReactorTime:
+        """The time."""
+        return self._deadlines.clock
+
+    def destination(self, title: str, known_as: str, privacy: Privacy | None) -> ApplicationDestination | None:
         """
         The application of this AE title, as a destination.
 
         @param known_as: the title of the proxy that the request came to: applications know it by that.
+        @param privacy: the policy of the request's route.
         """
         outbound = self._ways.applications.get(title)
-        return None if outbound is None else ApplicationDestination(title, known_as, outbound)
+        if outbound is None:
+            return None
+        if privacy is not None:
+            outbound = OutboundAcross(outbound, privacy, self.clock)
+        return ApplicationDestination(title, known_as, outbound, "" if privacy is None else privacy.policy.name)
 
     def outbound(self, name: str) -> IOutbound:
         """How an outbound is reached."""
@@ -166,7 +195,7 @@ class Reception:
 
     def join(
         self,
-        association: IIncomingAssociation,
+        association: IAssociation,
         outbound: IAssociation,
         filters_for: Callable[[Relay], list[Filter]],
     ) -> None:

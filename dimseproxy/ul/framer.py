@@ -52,15 +52,22 @@ class Framed:
 
     @ivar data: the received bytes, of which they are those from `start` to `end`.
     @ivar longest: the largest value in their length fields, to compare with a peer's maximum length.
+    @ivar pdus: how many they are.
     """
 
-    __slots__ = ("data", "end", "longest", "start")
+    __slots__ = ("data", "end", "longest", "pdus", "start")
 
-    def __init__(self, data: bytes, start: int, end: int, longest: int) -> None:
+    def __init__(self, data: bytes, start: int, end: int, longest: int, pdus: int = 1) -> None:
         self.data = data
         self.start = start
         self.end = end
         self.longest = longest
+        self.pdus = pdus
+
+    @property
+    def data_length(self) -> int:
+        """How many bytes the PDVs carry, without any header."""
+        return self.end - self.start - self.pdus * _SINGLE_PDV_PREFIX.size
 
     def __len__(self) -> int:
         return self.end - self.start
@@ -218,6 +225,7 @@ class Framer:
         offset = start
         last_header = len(data) - _SINGLE_PDV_PREFIX.size
         longest = 0
+        pdus = 0
         context = -1
         control = 0
         while offset <= last_header and not control:
@@ -237,9 +245,10 @@ class Framer:
             context = context_id
             if length > longest:
                 longest = length
+            pdus += 1
             offset = end
         if offset != start:
-            frames.append(PdvRun(context, control == LAST, Framed(data, start, offset, longest)))
+            frames.append(PdvRun(context, control == LAST, Framed(data, start, offset, longest, pdus)))
         return offset
 
     def _check_header(self, data: bytes, offset: int, size: int) -> int:

@@ -1,0 +1,67 @@
+"""A policy of the configuration, ready for use on the associations of a route."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from attrs import field, frozen
+
+from dimseproxy.dataset.encoding import Encoding
+from dimseproxy.privacy.dates import shift_days
+from dimseproxy.privacy.identifiers import Direction
+from dimseproxy.privacy.identity import Kind
+from dimseproxy.privacy.policy import Policy
+from dimseproxy.privacy.pseudonymisation import Pseudonymisation, Purpose
+from dimseproxy.privacy.reidentification import Reidentification, UnknownPseudonym
+from dimseproxy.pseudonyms.interfaces import IPseudonyms
+
+Editor = Pseudonymisation | Reidentification
+
+
+@frozen(eq=False)
+class Privacy:
+    """
+    @ivar source: where pseudonyms come from.
+    @ivar key: gives the key of what is derived from a patient, such as its date shift; raises `SourceUnavailable`
+        before the source is open.
+    """
+
+    policy: Policy
+    source: IPseudonyms
+    key: Callable[[], bytes] = field(repr=False)
+
+    @property
+    def outbound_holds_originals(self) -> bool:
+        """Whether callers live under pseudonyms; else they hold the originals, and the outbound gets pseudonyms."""
+        return self.policy.originals == "outbound"
+
+    @property
+    def maps_instances(self) -> bool:
+        """Whether SOP instance UIDs are replaced."""
+        return self.policy.maps(Kind.INSTANCE)
+
+    @property
+    def lets_unknown_instances_pass(self) -> bool:
+        """
+        Whether a SOP instance UID that is nobody's pseudonym may go to the side of the originals.
+
+        To callers that hold the originals, it is an object of somebody else.
+        """
+        return not self.outbound_holds_originals or self.policy.accepts_new_instances
+
+    def editor(self, direction: Direction, encoding: Encoding, purpose: Purpose) -> Editor:
+        """What edits one data set."""
+        if direction is Direction.TO_PSEUDONYMS:
+            return Pseudonymisation(self.policy, encoding, purpose, self.key())
+        if not self.outbound_holds_originals:
+            unknown = UnknownPseudonym.PASS
+        elif self.policy.accepts_new_instances:
+            unknown = UnknownPseudonym.NEW_INSTANCES
+        else:
+            unknown = UnknownPseudonym.REFUSE
+        return Reidentification(self.policy, encoding, self.key(), unknown)
+
+    def shift_of(self, patient: str) -> int:
+        """By how many days the dates of this patient, an original, are moved."""
+        least, most = self.policy.shift_days
+        return shift_days(self.key(), patient, least, most)
