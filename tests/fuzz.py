@@ -31,6 +31,7 @@ from dimseproxy.ul.codec import decode, encode
 from dimseproxy.ul.pdu import AssociateAccept, AssociateRequest, PduType
 from tests.corpus.cases import ANY, Answer, Case, Stage
 from tests.corpus.playing import corpus, play
+from tests.dataset import fuzzing
 from tests.dimse.messages import echo_rq, store_rq
 
 CRASHES: Final = Path(__file__).parent / "corpus" / "crashes"
@@ -94,7 +95,12 @@ def command_set(data: bytes) -> None:
         raise AssertionError("a response does not survive")
 
 
-TARGETS: Final[Mapping[str, Callable[[bytes], None]]] = {"stream": stream, "pdu": pdu, "command_set": command_set}
+TARGETS: Final[Mapping[str, Callable[[bytes], None]]] = {
+    "stream": stream,
+    "pdu": pdu,
+    "command_set": command_set,
+    "data_set": fuzzing.data_set,
+}
 
 
 def check(target: str, data: bytes) -> None:
@@ -106,6 +112,8 @@ def seeds(target: str) -> list[bytes]:
     """Inputs to begin with."""
     if target == "command_set":
         return [echo_rq(), store_rq()]
+    if target == "data_set":
+        return fuzzing.seeds()
     out = []
     for case in corpus():
         if len(case.data) <= _LONGEST:
@@ -207,7 +215,7 @@ def _run_atheris(target: str, arguments: list[str]) -> None:
     import atheris  # type: ignore[import-untyped, import-not-found, unused-ignore]  # optional
 
     for name, module in tuple(sys.modules.items()):
-        if name.startswith(("dimseproxy.ul", "dimseproxy.dimse")):
+        if name.startswith(("dimseproxy.ul", "dimseproxy.dimse", "dimseproxy.dataset")):
             for function in _functions(module, name):
                 atheris.instrument_func(function)
     atheris.Setup(["fuzz", *arguments], TARGETS[target])

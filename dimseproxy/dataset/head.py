@@ -18,14 +18,15 @@ from pydicom.filereader import read_dataset
 from pydicom.filewriter import write_dataset
 from pydicom.tag import BaseTag, Tag
 
+from dimseproxy.dataset.encoding import Encoding, encoding_of
+
 #: How much of a data set is kept while a value is looked for.
 MAX_HEAD_LENGTH: Final = 256 * 1024
 #: Looking again is worth it only when the head has grown by this factor: the cost stays linear.
 _GROWTH: Final = 2
 
-IMPLICIT_VR_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2"
-EXPLICIT_VR_BIG_ENDIAN: Final = "1.2.840.10008.1.2.2"
-_DEFLATED: Final = frozenset(("1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.8.1"))
+#: Of a transfer syntax that is not the standard's: most private ones differ in the pixel data only.
+_LIKELY: Final = Encoding(is_implicit=False)
 
 TRANSACTION_UID: Final = Tag(0x0008, 0x1195)
 STUDY_INSTANCE_UID: Final = Tag(0x0020, 0x000D)
@@ -41,7 +42,7 @@ class Head:
     """
 
     def __init__(self, transfer_syntax: str, tags: Iterable[BaseTag]) -> None:
-        self._transfer_syntax = transfer_syntax
+        self._encoding = encoding_of(transfer_syntax) or _LIKELY
         self._tags = sorted(tags)
         self._data = bytearray()
         self._next_look = 0
@@ -78,15 +79,15 @@ class Head:
             passed = passed or tag > self._tags[-1]
             return passed
 
-        data = self._inflated() if self._transfer_syntax in _DEFLATED else bytes(self._data)
+        data = self._inflated() if self._encoding.is_deflated else bytes(self._data)
         try:
             with warnings.catch_warnings():
                 # A cut or strange value is no reason to say anything about it.
                 warnings.simplefilter("ignore")
                 head = read_dataset(
                     BytesIO(data),
-                    is_implicit_VR=self._transfer_syntax == IMPLICIT_VR_LITTLE_ENDIAN,
-                    is_little_endian=self._transfer_syntax != EXPLICIT_VR_BIG_ENDIAN,
+                    is_implicit_VR=self._encoding.is_implicit,
+                    is_little_endian=self._encoding.is_little_endian,
                     stop_when=beyond,
                     specific_tags=list(self._tags),
                 )
@@ -109,17 +110,19 @@ class Head:
 
 def failed_list(transfer_syntax: str, sop_instances: Sequence[str]) -> bytes:
     """A data set with nothing but a Failed SOP Instance UID List (PS3.4 C.4.2.1.4.2)."""
+    encoding = encoding_of(transfer_syntax) or _LIKELY
     data_set = Dataset()
     data_set.FailedSOPInstanceUIDList = list(sop_instances)
     out = DicomBytesIO()
-    out.is_implicit_VR = transfer_syntax == IMPLICIT_VR_LITTLE_ENDIAN
-    out.is_little_endian = transfer_syntax != EXPLICIT_VR_BIG_ENDIAN
+    out.is_implicit_VR = encoding.is_implicit
+    out.is_little_endian = encoding.is_little_endian
     write_dataset(out, data_set)
     encoded = out.getvalue()
-    if transfer_syntax not in _DEFLATED:
+    if not encoding.is_deflated:
         return encoded
     deflate = zlib.compressobj(wbits=-zlib.MAX_WBITS)
-    return deflate.compress(encoded) + deflate.flush()
+    deflated = deflate.compress(encoded) + deflate.flush()
+    return deflated + bytes(len(deflated) & 1)
 
 
 def _values(value: object) -> Iterable[object]:

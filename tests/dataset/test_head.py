@@ -241,5 +241,10 @@ class FailedListTests(SynchronousTestCase):
     def test_deflated(self) -> None:
         self.assertEqual(self._read("1.2.840.10008.1.2.1.99"), ("1.2.3", "1.2.33"))
 
+    def test_deflated_it_has_an_even_length(self) -> None:
+        for count in range(1, 8):
+            written = failed_list("1.2.840.10008.1.2.1.99", [f"1.2.{count}"] * count)
+            self.assertEqual(len(written) % 2, 0, count)
+
     def test_one_of_one(self) -> None:
         self.assertEqual(failed_list("1.2.840.10008.1.2", ["1.2"]), b"\x08\x00\x58\x00\x04\x00\x00\x001.2\x00")
