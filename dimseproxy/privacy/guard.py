@@ -1,0 +1,183 @@
+"""
+The last look at what is about to leave: does a value in it that this patient is known by?
+
+It finds what no rule sees: a name in a comment that is kept, a patient's number in a private element. It knows only the
+values that the very same data set gave away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from contextlib import suppress
+from itertools import islice
+from typing import Final
+
+from dimseproxy.dataset.element import Element
+from dimseproxy.privacy import values
+from dimseproxy.privacy.plans import GUARDED_NAMES, PATIENT_BIRTH_DATE
+
+#: Shorter values are everywhere.
+MIN_LENGTH: Final = 4
+MIN_NAME_LENGTH: Final = 3
+#: Up to here a value is found as a whole word or number only: "ANN" is not in "SCANNER", "1234" not in every long UID.
+MAX_WORD_LENGTH: Final = 5
+MAX_NUMBER_LENGTH: Final = 11
+#: Of more mapped values the guard does not know: a list of ten thousand UIDs is searched for those it begins with.
+MAX_MAPPED: Final = 32
+_DATE_LENGTH: Final = 8
+
+
+class Guard:
+    """
+    Looks for the values it was given, without regard to the case of ASCII letters.
+
+    @param own: texts that we write ourselves: a value that is a part of one of them is not looked for.
+    """
+
+    def __init__(self, own: Collection[str] = ()) -> None:
+        self._own = "\n".join(own).upper()
+        #: Needles in upper case, with whether they count at their left and right end inside of a longer word or number.
+        self._needles: dict[bytes, tuple[bool, bool]] = {}
+
+    def add(self, text: str, character_sets: bytes = b"") -> None:
+        """
+        A value that must not leave: an identifier, a UID.
+
+        @param character_sets: (0008,0005) as in effect where it stood.
+        """
+        if len(text) >= MIN_LENGTH:
+            self._add(text, character_sets)
+
+    def add_name(self, name: str, character_sets: bytes = b"") -> None:
+        """A value of VR PN: each component of each of its groups."""
+        for component in name.replace("=", "^").split("^"):
+            component = component.strip()
+            # Two ideograms make a name, three Latin letters do.
+            if len(component) >= (MIN_NAME_LENGTH if component.isascii() else 2):
+                self._add(component, character_sets)
+
+    def add_date(self, day: str) -> None:
+        """A date as YYYYMMDD; it is found at the beginning of a date-time, too."""
+        if len(day) == _DATE_LENGTH and day.isascii() and day.isdigit():
+            self._needles[day.encode("ascii")] = (False, True)
+            self._needles[f"{day[:4]}-{day[4:6]}-{day[6:]}".encode("ascii")] = (False, True)
+
+    def forget(self, text: str) -> None:
+        """Look no more for a value: we wrote it ourselves."""
+        self._needles.pop(text.encode("utf-8").upper(), None)
+
+    def finds(self, pieces: Iterable[bytes | memoryview]) -> bool:
+        """
+        Whether one of the values stands in these pieces, one after the other as they leave.
+
+        @param pieces: without bulk values; they are joined, for a value may stand across two.
+        """
+        if not self._needles:
+            return False
+        text = b"".join(pieces).upper()
+        return any(
+            (at := text.find(needle)) >= 0 and (all(anywhere) or _stands(text, needle, at, *anywhere))
+            for needle, anywhere in self._needles.items()
+        )
+
+    def _add(self, text: str, character_sets: bytes) -> None:
+        upper = text.upper()
+        if upper in self._own:
+            return
+        if text.isascii():
+            anywhere = len(text) > (MAX_NUMBER_LENGTH if text.isdigit() else MAX_WORD_LENGTH)
+            self._needles[text.encode("ascii").upper()] = (anywhere, anywhere)
+            return
+        found = set()
+        with suppress(values.Unreadable):
+            # As it stood: with the escape sequences of its character sets.
+            found.add(values.encode(text, "PN", character_sets))
+        for encoding in ("utf-8", "latin-1"):
+            with suppress(UnicodeError):
+                found.add(text.encode(encoding))
+        for needle in found:
+            if len(needle) >= MIN_LENGTH:
+                self._needles[needle.upper()] = (True, True)
+
+
+def _stands(text: bytes, needle: bytes, at: int, anywhere_left: bool, anywhere_right: bool) -> bool:
+    """Whether a needle stands somewhere by itself, not inside of a longer run of letters or digits."""
+    first, last = _class_of(needle[0]), _class_of(needle[-1])
+    while at >= 0:
+        end = at + len(needle)
+        # A byte beside a zero byte is no character: it is half of a length or of a group number.
+        begins = anywhere_left or at == 0 or _class_of(text[at - 1]) != first or (at > 1 and not text[at - 2])
+        ends = (
+            anywhere_right
+            or end == len(text)
+            or _class_of(text[end]) != last
+            or not text[end + 1 : end + 2].strip(b"\0")
+        )
+        if begins and ends:
+            return True
+        at = text.find(needle, at + 1)
+    return False
+
+
+def _class_of(byte: int) -> int:
+    """1 for a digit, 2 for a letter in upper case, else one that is like no other."""
+    if 0x30 <= byte <= 0x39:
+        return 1
+    if 0x41 <= byte <= 0x5A:
+        return 2
+    return -1 if byte < 0x80 else -2
+
+
+class Known:
+    """
+    What a data set says of its patient, collected on the way for a `Guard`.
+
+    @param own: as for the guard.
+    @ivar days: the days that dates were moved to, as YYYYMMDD: they are no birth dates that slipped through.
+    """
+
+    def __init__(self, own: Collection[str]) -> None:
+        self._own = own
+        self._guard: Guard | None = None
+        self._values: list[tuple[int, bytes, bytes]] = []
+        self._mapped: list[str] = []
+        self._told = 0
+        self.days: set[str] = set()
+
+    def add(self, element: Element) -> None:
+        """An element of the patient whose value does not leave."""
+        self._values.append((element.tag, element.value, element.level.character_sets))
+
+    def add_mapped(self, originals: Iterable[str]) -> None:
+        """Values that pseudonyms stand for now; of very many only the first."""
+        self._mapped.extend(islice(originals, MAX_MAPPED - len(self._mapped)))
+
+    def guard(self) -> Guard:
+        """The guard, told of everything that was collected so far."""
+        guard = self._guard
+        if guard is None:
+            guard = self._guard = Guard(self._own)
+        for tag, raw, character_sets in self._values:
+            _instruct(guard, tag, raw, character_sets)
+        for original in self._mapped[self._told :]:
+            guard.add(original)
+        self._told = len(self._mapped)
+        for day in self.days:
+            guard.forget(day)
+        self._values.clear()
+        return guard
+
+
+def _instruct(guard: Guard, tag: int, raw: bytes, character_sets: bytes) -> None:
+    is_name = tag in GUARDED_NAMES
+    try:
+        found = values.texts_of(raw, "PN" if is_name else "LO", character_sets)
+    except values.Unreadable:
+        found = [raw.decode("latin-1").strip(" \0")]
+    for value in found:
+        if is_name:
+            guard.add_name(value, character_sets)
+        elif tag == PATIENT_BIRTH_DATE:
+            guard.add_date(value.replace(".", ""))
+        else:
+            guard.add(value, character_sets)

@@ -1,0 +1,337 @@
+"""A data set on its way to the side of the pseudonyms."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from enum import Enum
+from functools import lru_cache
+from typing import Final
+
+from dimseproxy.dataset.element import Element, Level, Plan, Treatment
+from dimseproxy.dataset.encoding import Encoding
+from dimseproxy.dimse.status import Status
+from dimseproxy.errors import OperationRefused
+from dimseproxy.privacy import burned_in, dates, values
+from dimseproxy.privacy.clean import clean
+from dimseproxy.privacy.guard import Known
+from dimseproxy.privacy.identity import Identity, Kind
+from dimseproxy.privacy.method import method_attributes
+from dimseproxy.privacy.noted import BURNED_IN_ANNOTATION, DATES, SOP_CLASS_UID, Noted, noted_tags
+from dimseproxy.privacy.pending import Mapped, Pending, advanced
+from dimseproxy.privacy.plans import (
+    GUARDED,
+    PATIENT_BIRTH_DATE,
+    PATIENT_ID,
+    SOP_INSTANCE_UID,
+    ActionPlan,
+    Plans,
+    action_of,
+)
+from dimseproxy.privacy.policy import Action, Policy
+from dimseproxy.privacy.private import PrivateRules
+
+
+class Purpose(Enum):
+    """What a data set is to those who receive it."""
+
+    #: A composite instance: it says how it was de-identified, and may have text in its pixels.
+    OBJECT = "object"
+    #: An answer of C-FIND, a data set of N-EVENT-REPORT and its like, a Failed SOP Instance UID List.
+    ANSWER = "answer"
+
+
+class Pseudonymisation:
+    """
+    The editor of one data set that leaves for the side of the pseudonyms (PS3.15 E.1.1).
+
+    While the rewriter scans, it collects what needs a pseudonym. C{resolve} answers for all of it, and is called
+    before each flush even if nothing is C{wanted}: dates, ages and the look for text in the pixels wait for it, too.
+    What was not answered, the rewriter does not let go.
+
+    @param key: the secret key of the pseudonyms.
+    @ivar overlay: what the native pixel data are to be sent through, once resolved; None: they cross untouched.
+    """
+
+    def __init__(self, policy: Policy, encoding: Encoding, purpose: Purpose, key: bytes) -> None:
+        shared = _shared(policy, purpose)
+        self._policy = policy
+        self._purpose = purpose
+        self._key = key
+        self._plans = shared.plans
+        self._private = shared.private
+        self.plan: Plan = shared.plans.top
+        self.insertions: Sequence[tuple[int, bytes]] = (
+            method_attributes(policy, encoding) if purpose is Purpose.OBJECT else ()
+        )
+        self.overlay: burned_in.Blanking | None = None
+        self._pending = Pending()
+        self._answers: Iterator[None] | None = None
+        self._dates: deque[Element] = deque()
+        self._days: int | None = None
+        self._is_head_over = False
+        self._ages: deque[Element] = deque()
+        #: Elements that are looked at only, answered once the data set is known to be fit to leave.
+        self._kept: deque[Element] = deque()
+        self._noted = Noted()
+        self._known = Known(shared.own_texts)
+        self._is_fit = purpose is not Purpose.OBJECT or policy.burned_in == "pass"
+
+    @property
+    def patient(self) -> str | None:
+        """The original Patient ID, once the head is scanned; None where the data set has none."""
+        return self._noted.identity(PATIENT_ID)
+
+    @property
+    def sop_instance(self) -> str | None:
+        """The original SOP Instance UID, likewise."""
+        return self._noted.identity(SOP_INSTANCE_UID)
+
+    @property
+    def drops_private(self) -> bool:
+        """Whether no private element crosses, so that none is asked about."""
+        return self._policy.private_attributes == "remove"
+
+    def private(self, tag: int, vr: str, length: int, level: Level) -> Treatment:
+        """The treatment of a private element: see `dimseproxy.dataset.element.Editor`."""
+        return self._private.treatment(tag, vr, level)
+
+    def plan_within(self, element_tag: int, level: Level) -> Plan | None:
+        """The plan for the items of a sequence that is dummied or cleaned."""
+        return self._plans.within(element_tag, level.plan)
+
+    def edit(self, element: Element) -> None:
+        """Answer for an element, or remember it until `resolve`."""
+        tag, level = element.tag, element.level
+        if tag >> 16 & 1:
+            self._edit_private(element)
+            return
+        plan = level.plan
+        if isinstance(plan, ActionPlan) and tag in plan.settled:
+            _settle(element, plan.settled[tag])
+            return
+        action = action_of(plan, tag)
+        if level.parent is None:
+            self._noted[tag] = element
+        if tag in GUARDED and action is not Action.KEEP:
+            self._known.add(element)
+        if action is Action.UID or action is Action.PSEUDONYM:
+            kind = self._plans.mapped_kind(tag, level.sequence)
+            if kind is None:
+                # A reference whose kind depends on its sequence.
+                self._kept.append(element)
+            else:
+                self._remember(element, kind, "UI" if action is Action.UID else element.vr)
+        elif action is Action.KEEP:
+            self._kept.append(element)
+        elif action is Action.SHIFT:
+            self._shift(element)
+        elif action is Action.AGE:
+            self._ages.append(element)
+        elif action is Action.CLEAN:
+            self._clean(element)
+        elif action is Action.REPLACE:
+            self._write(element)
+        else:
+            _settle(element, action)
+
+    def wanted(self) -> set[Identity]:
+        """The originals that were met since this was last asked: each is handed out once, and then to be answered."""
+        return self._pending.wanted()
+
+    def learn(self, pseudonyms: Mapping[Identity, str]) -> None:
+        """The pseudonyms of some of what was wanted; all of them are known before it is resolved."""
+        self._pending.learn(pseudonyms)
+
+    def resolve(self, pseudonyms: Mapping[Identity, str], budget: int | None = None) -> bool:
+        """
+        Answer for what was remembered.
+
+        @param pseudonyms: of all that was wanted and is not learned yet.
+        @param budget: for how many elements; None: for all.
+        @return: whether there are more: call again, with nothing.
+        @raise OperationRefused: one is missing, or does not fit where it is to stand; or the object shows text.
+        """
+        if not self._is_fit:
+            self._look_for_text()
+            self._is_fit = True
+        self._pending.learn(pseudonyms)
+        self._is_head_over = True
+        if self._answers is None:
+            self._answers = self._answer()
+        if advanced(self._answers, budget):
+            return True
+        self._answers = None
+        return False
+
+    def check(self, pieces: Iterable[bytes | memoryview]) -> bool:
+        """
+        Whether an original value of this patient stands in what is about to leave, as far as the policy has a guard.
+
+        @param pieces: what was scanned and edited, without bulk values, as it leaves; not deflated.
+        """
+        if self._policy.guard == "off":
+            return False
+        guard = self._known.guard()
+        if self._keeps_birth_date():
+            guard.forget(self._noted.text(PATIENT_BIRTH_DATE))
+        return guard.finds(pieces)
+
+    # -- one element
+
+    def _edit_private(self, element: Element) -> None:
+        action = self._private.action(element)
+        if action is Action.UID:
+            self._remember(element, Kind.UID, "UI")
+        elif action is Action.KEEP:
+            self._kept.append(element)
+        else:
+            element.replace(None)
+
+    def _remember(self, element: Element, kind: Kind, vr: str) -> None:
+        try:
+            found = self._pending.add(element, kind, vr)
+        except values.Unreadable:
+            raise _refused("a value to pseudonymise is not readable in its character set") from None
+        if not found:
+            self._kept.append(element)
+        elif element.level.parent is None:
+            # Deeper ones name other objects, and there may be thousands of them.
+            self._known.add_mapped(found)
+
+    def _write(self, element: Element) -> None:
+        text = self._policy.rule(element.tag).text
+        try:
+            element.replace(values.encode(text, element.vr, element.level.character_sets))
+        except values.Unreadable:
+            raise _refused("a replacement text is not in the character set of the object") from None
+
+    def _clean(self, element: Element) -> None:
+        vr, character_sets = element.vr, element.level.character_sets
+        kept = ""
+        if values.is_words(vr):
+            try:
+                found = values.texts_of(element.value, vr, character_sets)
+                kept = "\\".join(clean(value, self._policy.vocabulary) for value in found)
+                cleaned = values.encode(kept, vr, character_sets)
+            except values.Unreadable:
+                kept = ""
+        if kept.strip("\\"):
+            element.replace(cleaned)
+        else:
+            _settle(element, self._policy.rule(element.tag).fallback)
+
+    # -- the data set
+
+    def _answer(self) -> Iterator[None]:
+        """Answer for everything that was remembered, an element at each step."""
+        yield from self._pending.answers(_pseudonym)
+        for waiting, answer in (
+            (self._dates, self._shift),
+            (self._ages, self._derive_age),
+            (self._kept, _keep),
+        ):
+            while waiting:
+                answer(waiting.popleft())
+                yield
+
+    def _shift(self, element: Element) -> None:
+        """Move a date, or remember it: the first ones come before their patient."""
+        if self._days is None and (patient := self.patient) is not None:
+            self._days = dates.shift_days(self._key, patient, *self._policy.shift_days)
+        if self._days is None and not self._is_head_over:
+            self._dates.append(element)
+            return
+        moved = b"" if self._days is None else moved_value(element, self._days)
+        if moved or not element.value.strip(b" \0"):
+            element.replace(moved)
+            self._known.days.update(day[:8] for day in moved.decode("ascii").split("\\"))
+        else:
+            _settle(element, self._policy.rule(element.tag).fallback)
+
+    def _derive_age(self, element: Element) -> None:
+        on = next(filter(None, map(self._noted.text, DATES)), "")
+        stated = element.value.decode("latin-1").strip(" \0")
+        age = dates.derive_age(self._noted.text(PATIENT_BIRTH_DATE), on) or dates.cap_age(stated)
+        if age is not None:
+            element.replace(age.encode("ascii"))
+        else:
+            _settle(element, self._policy.rule(element.tag).fallback)
+
+    def _look_for_text(self) -> None:
+        """
+        Find what is to be blanked of an object.
+
+        @raise OperationRefused: it is said to show text, and nothing is to be blanked.
+        """
+        noted = self._noted
+        if self._policy.burned_in == "blank":
+            image = noted.image()
+            regions = burned_in.regions_of(self._policy.blanks, image)
+            if regions:
+                self.overlay = burned_in.Blanking(image, regions)
+                return
+        if burned_in.says_burned_in(noted.text(SOP_CLASS_UID), noted.text(BURNED_IN_ANNOTATION)):
+            raise _refused("the object may show text that names somebody")
+
+    def _keeps_birth_date(self) -> bool:
+        """Whether the patient is examined on the day of birth, and the policy lets that date cross."""
+        birth = self._noted.text(PATIENT_BIRTH_DATE)
+        return bool(birth) and any(
+            self._noted.text(tag) == birth and action_of(self.plan, tag) is Action.KEEP for tag in DATES
+        )
+
+
+def moved_value(element: Element, days: int) -> bytes:
+    """The dates of an element, moved; without those that cannot be read."""
+    try:
+        found = values.texts_of(element.value, element.vr, b"")
+    except values.Unreadable:
+        return b""
+    moved = [dates.shift(element.vr, value, days) or "" if value else "" for value in found]
+    return "\\".join(moved).encode("ascii") if any(moved) else b""
+
+
+class _Shared:
+    """What all data sets of a policy and purpose have in common."""
+
+    def __init__(self, policy: Policy, purpose: Purpose) -> None:
+        self.plans: Final = Plans(policy, noted_tags(policy, purpose is Purpose.OBJECT))
+        self.private: Final = PrivateRules(policy)
+        method = (policy.method_text, *(code.meaning for code in policy.method_codes))
+        #: A patient may be called like a word of ours.
+        self.own_texts: Final = (values.ANONYMIZED, *method, *(rule.text for rule in policy.listed.values()))
+
+
+@lru_cache(maxsize=64)
+def _shared(policy: Policy, purpose: Purpose) -> _Shared:
+    return _Shared(policy, purpose)
+
+
+def _pseudonym(value: Mapped, element: Element) -> bytes:
+    vr = element.vr
+    encoded = value.encoded.get(vr)
+    if encoded is None:
+        if value.other is None:
+            raise _refused("a pseudonym is missing")
+        values.check_pseudonym("UI" if value.identity.kind.is_uid else vr, value.other)
+        encoded = value.encoded[vr] = value.other.encode("ascii")
+    return encoded
+
+
+def _keep(element: Element) -> None:
+    element.replace(element.value)
+
+
+def _settle(element: Element, action: Action) -> None:
+    """Take out an element's value in the way that C{REMOVE}, C{EMPTY} or C{DUMMY} say."""
+    if action is Action.REMOVE:
+        element.replace(None)
+    elif action is Action.DUMMY:
+        element.replace(values.dummy(element.vr))
+    else:
+        element.replace(b"")
+
+
+def _refused(comment: str) -> OperationRefused:
+    return OperationRefused(Status.PROCESSING_FAILURE, comment)

@@ -1,0 +1,220 @@
+"""A data set on its way from the side of the pseudonyms to that of the originals."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from enum import Enum
+from functools import lru_cache
+from typing import Final
+
+from dimseproxy.dataset.element import Element, Level, Plan, Treatment
+from dimseproxy.dataset.encoding import Encoding
+from dimseproxy.dimse.status import Status
+from dimseproxy.errors import OperationRefused
+from dimseproxy.privacy import dates, values
+from dimseproxy.privacy.identity import Identity, Kind
+from dimseproxy.privacy.pending import Mapped, Pending, advanced
+from dimseproxy.privacy.plans import PATIENT_ID, SOP_INSTANCE_UID, ReversePlan
+from dimseproxy.privacy.policy import Action, Policy
+from dimseproxy.privacy.pseudonymisation import moved_value
+
+
+class UnknownPseudonym(Enum):
+    """What becomes of a value that stands where a pseudonym should, and is nobody's."""
+
+    #: The data set is refused.
+    REFUSE = "refuse"
+    #: UIDs may be new, except that of the study: somebody made a new object of what was given out.
+    NEW_INSTANCES = "new instances"
+    #: It stays: it was given out by nobody here, and what receives it may see originals.
+    PASS = "pass"
+
+
+#: What a new object may say for itself. Its patient and study, and its order's numbers, it has from elsewhere.
+_NEW: Final = frozenset((Kind.INSTANCE, Kind.SERIES, Kind.UID))
+
+
+class Reidentification:
+    """
+    The editor of one data set that goes to the side of the originals: what was mapped is mapped back, dates move back.
+
+    Nothing else is changed: what was taken out on the way there nobody can bring back. Only the attributes that say
+    that the object was de-identified are dropped (PS3.15 E.1.1), for that is true no more.
+
+    C{resolve} is called before each flush, as for a `Pseudonymisation`.
+
+    @param key: the secret key of the pseudonyms.
+    @ivar overlay: always None, pixel data cross untouched.
+    """
+
+    #: Private elements are asked about.
+    drops_private = False
+    insertions: Sequence[tuple[int, bytes]] = ()
+    overlay: None = None
+
+    def __init__(self, policy: Policy, encoding: Encoding, key: bytes, unknown: UnknownPseudonym) -> None:
+        self._policy = policy
+        self._key = key
+        self._unknown = unknown
+        self.plan = _plan_of(policy)
+        self._pending = Pending()
+        self._answers: Iterator[None] | None = None
+        self._dates: deque[Element] = deque()
+        self._kept: deque[Element] = deque()
+        self._patient: Element | None = None
+        self._sop_instance: Element | None = None
+
+    @property
+    def patient(self) -> str | None:
+        """The original Patient ID, once resolved; None where the data set has none, or it is not known."""
+        return self._original(self._patient, Kind.PATIENT)
+
+    @property
+    def sop_instance(self) -> str | None:
+        """The original SOP Instance UID, likewise; a new one is its own original."""
+        return self._original(self._sop_instance, Kind.INSTANCE)
+
+    def private(self, tag: int, vr: str, length: int, level: Level) -> Treatment:
+        """Private elements cross; their UIDs are mapped back."""
+        return Treatment.EDIT if vr == "UI" and self._policy.maps(Kind.UID) else Treatment.KEEP
+
+    def plan_within(self, element_tag: int, level: Level) -> Plan | None:
+        """The same plan: a sequence stands where a value that was mapped was to be expected, and is looked through."""
+        return self.plan
+
+    def edit(self, element: Element) -> None:
+        """Remember an element until `resolve`."""
+        tag, level = element.tag, element.level
+        if tag >> 16 & 1:
+            self._remember(element, Kind.UID, "UI")
+            return
+        if level.parent is None:
+            if tag == PATIENT_ID:
+                self._patient = element
+            elif tag == SOP_INSTANCE_UID:
+                self._sop_instance = element
+        action = self.plan.action(tag)
+        kind = self.plan.mapped_kind(tag, level.sequence)
+        if action is Action.SHIFT:
+            self._dates.append(element)
+        elif kind is not None and (action is Action.UID or action is Action.PSEUDONYM):
+            self._remember(element, kind, "UI" if action is Action.UID else element.vr)
+        else:
+            self._kept.append(element)
+
+    def wanted(self) -> set[Identity]:
+        """The pseudonyms that were met since this was last asked: each is handed out once, and then to be answered."""
+        return self._pending.wanted()
+
+    def learn(self, originals: Mapping[Identity, str]) -> None:
+        """The originals of some of what was wanted, as far as they are known."""
+        self._pending.learn(originals)
+
+    def resolve(self, originals: Mapping[Identity, str], budget: int | None = None) -> bool:
+        """
+        Answer for what was remembered.
+
+        @param originals: of what was wanted and is not learned yet, as far as they are known: who has no original by
+            now is nobody's pseudonym.
+        @param budget: for how many elements; None: for all.
+        @return: whether there are more: call again, with nothing.
+        @raise OperationRefused: one is not known that has to be, or its place cannot say it.
+        """
+        self._pending.learn(originals)
+        if self._answers is None:
+            self._answers = self._answer()
+        if advanced(self._answers, budget):
+            return True
+        self._answers = None
+        return False
+
+    def check(self, pieces: Iterable[bytes | memoryview]) -> bool:
+        """False: those who receive this may see originals."""
+        return False
+
+    def _remember(self, element: Element, kind: Kind, vr: str) -> None:
+        try:
+            if not self._pending.add(element, kind, vr):
+                self._kept.append(element)
+        except values.Unreadable:
+            # Pseudonyms are ASCII, so that this is none.
+            self._check_unknown(kind)
+            self._kept.append(element)
+
+    def _restored(self, value: Mapped, element: Element) -> bytes:
+        encoded = value.encoded.get(element.vr)
+        if encoded is not None:
+            return encoded
+        original = value.other
+        if original is None:
+            self._check_unknown(value.identity.kind)
+            original = value.identity.value
+        try:
+            encoded = values.encode(original, element.vr, element.level.character_sets)
+        except values.Unreadable:
+            raise _refused("an original is not in the character set of the object") from None
+        if encoded.isascii() and original.isascii():
+            # Anything else depends on where it stands.
+            value.encoded[element.vr] = encoded
+        return encoded
+
+    def _check_unknown(self, kind: Kind) -> None:
+        """Refuse a value that is nobody's pseudonym, unless it may be one."""
+        if self._unknown is not UnknownPseudonym.PASS and not self._may_be_new(kind):
+            raise _refused(f"a value of kind {kind.value} is no known pseudonym")
+
+    def _may_be_new(self, kind: Kind) -> bool:
+        return self._unknown is UnknownPseudonym.NEW_INSTANCES and kind in _NEW
+
+    def _answer(self) -> Iterator[None]:
+        """Answer for everything that was remembered, an element at each step."""
+        yield from self._pending.answers(self._restored)
+        # By how much the dates were moved shows when the patient is known; where nobody can tell, they are emptied
+        # rather than wrong.
+        patient = self.patient
+        days = None if patient is None else -dates.shift_days(self._key, patient, *self._policy.shift_days)
+        # The dates of a patient whom nobody here knows were never moved.
+        is_foreign = days is None and self._is_foreign()
+        while self._dates:
+            element = self._dates.popleft()
+            if days is not None:
+                element.replace(moved_value(element, days))
+            else:
+                element.replace(element.value if is_foreign else b"")
+            yield
+        while self._kept:
+            element = self._kept.popleft()
+            element.replace(element.value)
+            yield
+
+    def _is_foreign(self) -> bool:
+        return self._patient is not None and self._stated(self._patient, Kind.PATIENT) is not None
+
+    def _original(self, element: Element | None, kind: Kind) -> str | None:
+        stated = None if element is None else self._stated(element, kind)
+        if element is None or stated is None:
+            return None
+        if self.plan.action(element.tag) is Action.KEEP:
+            return stated
+        original = self._pending.other(Identity(kind, stated))
+        return stated if original is None and self._may_be_new(kind) else original
+
+    def _stated(self, element: Element, kind: Kind) -> str | None:
+        """The value of an element; None where it was taken out on its way there, or what stands there is none."""
+        if self.plan.action(element.tag) not in (Action.UID, Action.PSEUDONYM, Action.KEEP):
+            return None
+        try:
+            vr = "UI" if kind.is_uid else "LO"
+            return values.texts_of(element.value, vr, element.level.character_sets)[0] or None
+        except values.Unreadable:
+            return None
+
+
+@lru_cache(maxsize=64)
+def _plan_of(policy: Policy) -> ReversePlan:
+    return ReversePlan(policy)
+
+
+def _refused(comment: str) -> OperationRefused:
+    return OperationRefused(Status.PROCESSING_FAILURE, comment)

@@ -1,0 +1,114 @@
+"""What the last look finds, and what it does not take for a find."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import TestCase
+
+from dimseproxy.privacy.guard import Guard
+
+
+def guard(*values: str, own: tuple[str, ...] = ()) -> Guard:
+    made = Guard(own)
+    for value in values:
+        made.add(value)
+    return made
+
+
+def name_guard(name: str, character_sets: bytes = b"") -> Guard:
+    made = Guard()
+    made.add_name(name, character_sets)
+    return made
+
+
+class Identifiers(TestCase):
+    def test_an_identifier_is_found(self) -> None:
+        self.assertTrue(guard("PAT-4711").finds([b"see PAT-4711."]))
+
+    def test_without_values_nothing_is_found(self) -> None:
+        self.assertFalse(Guard().finds([b"PAT-4711"]))
+
+    def test_case_does_not_matter(self) -> None:
+        self.assertTrue(guard("Pat-4711").finds([b"pAT-4711"]))
+
+    def test_it_is_found_across_two_pieces(self) -> None:
+        self.assertTrue(guard("PAT-4711").finds([b"x PAT", memoryview(b"-4711 x")]))
+
+    def test_short_values_are_not_looked_for(self) -> None:
+        self.assertFalse(guard("471").finds([b"471"]))
+
+    def test_a_number_within_a_longer_number_is_another(self) -> None:
+        self.assertFalse(guard("4711").finds([b"2.25.9471123", b" 14711", b"47110"]))
+
+    def test_it_looks_beyond_a_number_that_is_another(self) -> None:
+        self.assertTrue(guard("4711").finds([b"47112 4711"]))
+
+    def test_a_number_beside_letters_is_found(self) -> None:
+        self.assertTrue(guard("4711").finds([b"PAT4711X"]))
+
+    def test_a_long_number_is_found_anywhere(self) -> None:
+        self.assertTrue(guard("123456789012").finds([b"91234567890129"]))
+
+    def test_lengths_and_tags_are_no_neighbours(self) -> None:
+        # Implicit and explicit little endian: the next group is 0038; big endian: the length is 48.
+        self.assertTrue(guard("4711").finds([b"\x04\0\0\0" + b"4711" + b"\x38\0\x10\0"]))
+        self.assertTrue(guard("4711").finds([b"LO\x00\x30" + b"4711 and so on"]))
+
+    def test_what_we_write_ourselves_is_no_find(self) -> None:
+        self.assertFalse(guard("ANONYM", own=("ANONYMIZED",)).finds([b"ANONYMIZED"]))
+
+    def test_what_is_forgotten_is_not_found(self) -> None:
+        made = guard("PAT-4711")
+        made.forget("PAT-4711")
+        self.assertFalse(made.finds([b"PAT-4711"]))
+
+
+class Names(TestCase):
+    def test_each_component_is_found(self) -> None:
+        for text in (b"for Mr. MEIER", b"erika's scan"):
+            self.assertTrue(name_guard("Meier^Erika").finds([text]), text)
+
+    def test_short_names_are_words(self) -> None:
+        self.assertFalse(name_guard("Ann^Lee").finds([b"SCANNER SLEEPS"]))
+        self.assertTrue(name_guard("Ann^Lee").finds([b"CT of Ann"]))
+
+    def test_initials_are_not_looked_for(self) -> None:
+        self.assertFalse(name_guard("X^Y^Z^Dr").finds([b"X Y Z DR"]))
+
+    def test_two_bytes_are_too_common_to_be_a_name(self) -> None:
+        self.assertFalse(name_guard("Öz", b"ISO_IR 100").finds([b"\0\xd6z\0"]))
+
+    def test_every_group_of_a_name_counts(self) -> None:
+        name, character_sets = "Yamada^Tarou=山田^太郎=やまだ^たろう", b"\\ISO 2022 IR 87"
+        for word in ("山田", "たろう"):
+            for encoded in (word.encode("iso2022_jp"), word.encode("utf-8")):
+                self.assertTrue(name_guard(name, character_sets).finds([b"x" + encoded + b"x"]), word)
+
+    def test_umlauts_are_found_in_utf_8_and_latin_1(self) -> None:
+        for encoding in ("utf-8", "latin-1"):
+            self.assertTrue(name_guard("Müller", b"ISO_IR 192").finds(["bei Müller".encode(encoding)]), encoding)
+
+    def test_cyrillic_is_found_as_it_stood(self) -> None:
+        self.assertTrue(name_guard("Люкс", b"ISO_IR 144").finds(["Люкс".encode("iso8859_5")]))
+
+
+class Dates(TestCase):
+    def setUp(self) -> None:
+        self.guard = Guard()
+        self.guard.add_date("19700131")
+
+    def test_a_birth_date_is_found(self) -> None:
+        self.assertTrue(self.guard.finds([b"born 19700131"]))
+
+    def test_it_is_found_at_the_beginning_of_a_date_time(self) -> None:
+        self.assertTrue(self.guard.finds([b"19700131120000"]))
+
+    def test_it_is_found_as_iso_8601_has_it(self) -> None:
+        self.assertTrue(self.guard.finds([b"*1970-01-31"]))
+
+    def test_digits_of_a_longer_number_are_no_date(self) -> None:
+        self.assertFalse(self.guard.finds([b"2.25.3197001319"]))
+
+    def test_what_is_no_date_is_not_looked_for(self) -> None:
+        made = Guard()
+        made.add_date("1970")
+        self.assertFalse(made.finds([b"1970"]))
