@@ -1,0 +1,223 @@
+"""
+Files by their content.
+
+A file is written beside the others, made durable, and only then gets its name, which is the digest of its content: no
+peer has a say in it, the same content is there once, and a file that has a name is whole.  All of this blocks, and
+belongs in a thread.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from attrs import frozen
+
+from dimseproxy.storage.encryption import (
+    CHUNK,
+    Damaged,
+    EncryptedWriter,
+    FileKeys,
+    clear_length,
+    decrypted,
+    digest_of,
+    is_encrypted,
+)
+
+_NAME_LENGTH: Final = 64
+#: How much is read at a time of a file in the clear.
+_PIECE: Final = 4 * CHUNK
+_HEAD: Final = 16
+
+
+@frozen
+class Blob:
+    """
+    A file that is there to stay.
+
+    @ivar name: by which it is found again.
+    @ivar digest: SHA-256 of the content.
+    @ivar size: of the content, in bytes.
+    """
+
+    name: str
+    digest: bytes
+    size: int
+
+
+class BlobWriter:
+    """
+    A file that is being written.  Made by `Blobs.create`; ends with `finish` or `discard`.
+    """
+
+    def __init__(self, blobs: Blobs, path: Path, keys: FileKeys | None) -> None:
+        self._blobs = blobs
+        self._path = path
+        # Open for as long as the writer is.
+        self._file: BinaryIO = open(path, "xb", buffering=0, opener=_private)  # noqa: SIM115
+        self._encrypted = None if keys is None else EncryptedWriter(self._file, keys)
+        self._digest = hashlib.sha256()
+        self._size = 0
+
+    def write(self, data: bytes | memoryview) -> None:
+        """
+        More of the content.
+
+        @raise OSError: the disk does not take it.
+        """
+        self._digest.update(data)
+        self._size += len(data)
+        if self._encrypted is not None:
+            self._encrypted.write(data)
+        else:
+            _write_all(self._file, data)
+
+    def finish(self) -> Blob:
+        """
+        Make it durable under its name.
+
+        @raise OSError: the disk does not take it; there is nothing left of it.
+        """
+        try:
+            if self._encrypted is not None:
+                self._encrypted.finish()
+            os.fsync(self._file.fileno())
+            self._file.close()
+            digest = self._digest.digest()
+            return Blob(self._blobs.adopt(self._path, digest), digest, self._size)
+        except BaseException:
+            self.discard()
+            raise
+
+    def discard(self) -> None:
+        """Nothing of it is wanted."""
+        self._file.close()
+        self._path.unlink(missing_ok=True)
+
+
+class Blobs:
+    """
+    @param root: the folder that they are in; made where it is not there.
+    @param keys: with which they are encrypted; None: new ones are in the clear.
+    """
+
+    def __init__(self, root: Path, keys: FileKeys | None = None) -> None:
+        self._objects = root / "objects"
+        self._incoming = root / "incoming"
+        self._keys = keys
+
+    def open(self) -> None:
+        """Make ready: what was not finished when the last process ended is gone."""
+        for folder in (self._objects, self._incoming):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for left in self._incoming.iterdir():
+            left.unlink(missing_ok=True)
+
+    def create(self) -> BlobWriter:
+        """
+        Begin a file.
+
+        @raise OSError: the disk does not take it.
+        """
+        return BlobWriter(self, self._incoming / secrets.token_hex(16), self._keys)
+
+    def adopt(self, path: Path, digest: bytes) -> str:
+        """
+        Give a durable file its name; where the same content is there already, that stays.
+
+        @return: the name.
+        """
+        name = digest.hex() if self._keys is None else self._keys.name(digest)
+        place = self._place(name)
+        if not place.parent.exists():
+            place.parent.mkdir(mode=0o700, exist_ok=True)
+            _sync_folder(self._objects)
+        if place.exists():
+            path.unlink()
+        else:
+            path.rename(place)
+        _sync_folder(place.parent)
+        return name
+
+    def read(self, name: str) -> Iterator[bytes]:
+        """
+        The content, piece by piece.
+
+        @raise FileNotFoundError: there is no such file.
+        @raise Damaged: it is not what was written.
+        @raise KeyMissing: its key is not there.
+        """
+        with open(self._place(name), "rb", buffering=0) as file:
+            if self._is_encrypted(file):
+                yield from decrypted(file, self._keys)
+                return
+            while piece := file.read(_PIECE):
+                yield piece
+
+    def size(self, name: str) -> int:
+        """
+        How long the content is, in bytes.
+
+        @raise FileNotFoundError: there is no such file.
+        """
+        with open(self._place(name), "rb", buffering=0) as file:
+            length = os.fstat(file.fileno()).st_size
+            return clear_length(length) if self._is_encrypted(file) else length
+
+    def verify(self, name: str) -> bool:
+        """Whether the content is what the name says; all of it is read."""
+        try:
+            digest = digest_of(self.read(name))
+        except (Damaged, FileNotFoundError):
+            return False
+        names = {digest.hex()} if self._keys is None else {digest.hex(), self._keys.name(digest)}
+        return name in names
+
+    def delete(self, name: str) -> None:
+        """Take a file away, if it is there."""
+        self._place(name).unlink(missing_ok=True)
+
+    def names(self) -> Iterator[str]:
+        """All of them, in no order."""
+        for folder in self._objects.iterdir():
+            for path in folder.iterdir():
+                if len(path.name) == _NAME_LENGTH:
+                    yield path.name
+
+    def free_space(self) -> int:
+        """How many bytes the disk still takes."""
+        state = os.statvfs(self._objects)
+        return state.f_bavail * state.f_frsize
+
+    def _place(self, name: str) -> Path:
+        if len(name) != _NAME_LENGTH or not set(name) <= set("0123456789abcdef"):
+            raise FileNotFoundError("no name of a file")
+        return self._objects / name[:2] / name
+
+    @staticmethod
+    def _is_encrypted(file: BinaryIO) -> bool:
+        head = file.read(_HEAD)
+        file.seek(0)
+        return is_encrypted(head)
+
+
+def _write_all(file: BinaryIO, data: bytes | memoryview) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[file.write(view) or 0 :]
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _sync_folder(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

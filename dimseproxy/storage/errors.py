@@ -1,0 +1,30 @@
+"""What can be wrong with a database.  No message carries a value: no statement, no parameter, no password."""
+
+from __future__ import annotations
+
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from dimseproxy.errors import DimseProxyError
+
+
+class DatabaseUnavailable(DimseProxyError):
+    """The database did not do what it was asked, and nothing of it is done; asking again later may help."""
+
+
+class DatabaseRefused(DimseProxyError):
+    """The database cannot be used as it is: asking again does not help."""
+
+
+def unavailable(error: SQLAlchemyError) -> DatabaseUnavailable:
+    """
+    What a failed statement, or a failed connection, is to those who asked for it.
+
+    The driver's own text is left out, for PostgreSQL writes the values of a row into it; its code says what happened.
+    """
+    if not isinstance(error, DBAPIError):
+        return DatabaseUnavailable(f"the database is unavailable: {type(error).__name__}")
+    cause = error.orig
+    state = getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None)
+    if state is None:
+        return DatabaseUnavailable(f"the database is unavailable: no connection ({type(cause).__name__})")
+    return DatabaseUnavailable(f"the database is unavailable: {state}")

@@ -1,0 +1,67 @@
+"""PostgreSQL as the database of several proxies, by psycopg."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, text
+
+from dimseproxy.storage.errors import DatabaseRefused
+
+DRIVER: Final = "postgresql+psycopg"
+
+#: Seconds for a connection to come about.
+_CONNECT: Final = 5
+
+#: An advisory lock of ours; the number means nothing, but is the same in every version.
+_STARTING: Final = 0x64696D7365
+
+
+def postgresql_engine(url: URL, connections: int, deadline: float) -> Engine:
+    """
+    An engine for a server.
+
+    @param deadline: seconds that a statement may take; the server itself ends it then.
+    @raise DatabaseRefused: psycopg is not installed.
+    """
+    try:
+        engine = create_engine(
+            url.set(drivername=DRIVER),
+            pool_size=connections,
+            max_overflow=0,
+            # One round trip, for the sake of a server that was restarted since.
+            pool_pre_ping=True,
+            hide_parameters=True,
+            connect_args={
+                "connect_timeout": _CONNECT,
+                "tcp_user_timeout": int(deadline * 1000),
+                "application_name": "dimseproxy",
+                # No prepared statements: a plan that was made for an empty table would be kept when it is large.
+                "prepare_threshold": None,
+            },
+        )
+    except ImportError:
+        raise DatabaseRefused("PostgreSQL needs the package psycopg, which is not installed") from None
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, record: Any) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT set_config('statement_timeout', %s, false)", (f"{int(deadline * 1000)}ms",))
+            # A role may have it off, and then what is committed may be lost; a stricter one is left as it is.
+            cursor.execute(
+                "SELECT set_config('synchronous_commit', 'on', false)"
+                " WHERE current_setting('synchronous_commit') = 'off'"
+            )
+        connection.commit()
+
+    return engine
+
+
+def wait_for_starters(connection: Connection, patience: float) -> None:
+    """
+    One process at a time migrates: the others wait here, until the end of their transaction.
+
+    @param patience: seconds to wait, and for each statement that follows in this transaction.
+    """
+    connection.execute(text("SELECT set_config('statement_timeout', :patience, true)"), {"patience": f"{patience:g}s"})
+    connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": _STARTING})

@@ -1,0 +1,135 @@
+"""
+A SQLite file as the database of one machine.
+
+Write-ahead log, so that who reads does not wait for who writes; `synchronous=FULL`, so that what was committed
+survives a power cut; a write takes the lock of writers when it begins (`BEGIN IMMEDIATE`), because a transaction that
+has read first cannot wait for it later.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+
+from sqlalchemy import Connection, Engine, QueuePool, create_engine, event
+
+from dimseproxy.storage.errors import DatabaseUnavailable
+
+#: Seconds to wait for another process that writes.
+_BUSY: Final = 10.0
+
+#: How often to try for the lock of those who start, in seconds.
+_TRY_EVERY: Final = 0.02
+
+#: The execution option of a transaction that does not write.
+READS: Final = "dimseproxy_reads"
+
+
+class SQLiteFile:
+    """
+    The file, and those who may open it.
+
+    @ivar path: where it is.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._identity: tuple[int, int] | None = None
+
+    def prepare(self) -> None:
+        """
+        See that the file is there, and is its owner's alone (as will be the log files beside it).
+
+        @raise DatabaseUnavailable: the folder or the file cannot be made.
+        """
+        try:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # Never open one that is there: to close it again would free the locks that this process has on it.
+            with suppress(FileExistsError):
+                os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+            if self.path.stat().st_mode & 0o077:
+                self.path.chmod(0o600)
+        except OSError as error:
+            raise DatabaseUnavailable(f"the database file {self.path} cannot be made: {error.strerror}") from None
+        self._identity = self._present()
+
+    def engine(self, connections: int) -> Engine:
+        """An engine for the file; `prepare` comes before its first connection."""
+        # mode=rw: a file that has gone is not silently replaced by an empty one.
+        address = f"file:{quote(str(self.path))}?mode=rw"
+
+        def connect() -> sqlite3.Connection:
+            connection = sqlite3.connect(
+                address, uri=True, timeout=_BUSY, isolation_level=None, check_same_thread=False
+            )
+            for setting in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
+                connection.execute(f"PRAGMA {setting}")
+            return connection
+
+        engine = create_engine(
+            "sqlite://",
+            creator=connect,
+            poolclass=QueuePool,
+            pool_size=connections,
+            max_overflow=0,
+            hide_parameters=True,
+        )
+        event.listen(engine, "checkout", self._see_that_it_is_there)
+        event.listen(engine, "begin", _begin)
+        return engine
+
+    def _see_that_it_is_there(self, connection: Any, record: Any, proxy: Any) -> None:
+        # SQLite would go on with the file that it has open, though nobody can find it any more; and what is known of
+        # the rows of one file is not true of another.
+        if self._present() != self._identity:
+            raise DatabaseUnavailable("the database is unavailable: its file is gone, or was replaced: start again")
+
+    def _present(self) -> tuple[int, int] | None:
+        try:
+            status = os.stat(self.path)
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
+
+
+def _begin(connection: Connection) -> None:
+    is_read = connection.get_execution_options().get(READS, False)
+    connection.exec_driver_sql("BEGIN" if is_read else "BEGIN IMMEDIATE")
+
+
+@contextmanager
+def sole_starter(path: Path, patience: float) -> Iterator[None]:
+    """
+    One process at a time makes the file, turns its write-ahead log on and migrates it.
+
+    The lock is one of the folder, so that no file of its own is left behind.
+
+    @param patience: seconds to wait for another process.
+    @raise DatabaseUnavailable: it took longer.
+    """
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise DatabaseUnavailable(f"the folder {path.parent} cannot be used: {error.strerror}") from None
+    try:
+        until = time.monotonic() + patience
+        while True:
+            try:
+                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > until:
+                    raise DatabaseUnavailable("the database is unavailable: another process is starting") from None
+                time.sleep(_TRY_EVERY)
+            else:
+                break
+        yield
+    finally:
+        os.close(folder)

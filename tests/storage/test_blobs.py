@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from unittest.mock import patch
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import TestCase
+
+from dimseproxy.storage.blobs import Blobs
+from dimseproxy.storage.encryption import CHUNK, Damaged, FileKeys, KeyMissing
+
+KEY = bytes(range(32))
+NEWER = bytes(range(32, 64))
+CONTENT = b"Meier^Anna was here " * 10_000
+
+
+class InTheClear(TestCase):
+    keys: FileKeys | None = None
+
+    def setUp(self) -> None:
+        self.root = Path(self.mktemp())
+        self.blobs = Blobs(self.root, self.keys)
+        self.blobs.open()
+
+    def written(self, content: bytes = CONTENT) -> str:
+        writer = self.blobs.create()
+        for start in range(0, len(content), 70_000):
+            writer.write(memoryview(content)[start : start + 70_000])
+        return writer.finish().name
+
+    def files(self) -> list[Path]:
+        return [path for path in self.root.rglob("*") if path.is_file()]
+
+    def content(self, name: str) -> bytes:
+        return b"".join(self.blobs.read(name))
+
+
+class BlobsTests(InTheClear):
+    def test_what_was_written_is_read(self) -> None:
+        self.assertEqual(self.content(self.written()), CONTENT)
+
+    def test_an_empty_one(self) -> None:
+        self.assertEqual(self.content(self.written(b"")), b"")
+
+    def test_its_size_is_that_of_the_content(self) -> None:
+        self.assertEqual(self.blobs.size(self.written()), len(CONTENT))
+
+    def test_the_same_content_is_there_once(self) -> None:
+        self.assertEqual((self.written(), len(self.files())), (self.written(), 1))
+
+    def test_nothing_has_a_name_before_it_is_finished(self) -> None:
+        self.blobs.create().write(CONTENT)
+        self.assertEqual(list(self.blobs.names()), [])
+
+    def test_nothing_is_left_of_what_is_discarded(self) -> None:
+        writer = self.blobs.create()
+        writer.write(CONTENT)
+        writer.discard()
+        self.assertEqual(self.files(), [])
+
+    def test_nothing_is_left_where_the_disk_does_not_take_it(self) -> None:
+        writer = self.blobs.create()
+        writer.write(CONTENT)
+        with patch.object(os, "fsync", side_effect=OSError(28, "full")):
+            self.assertRaises(OSError, writer.finish)
+        self.assertEqual(self.files(), [])
+
+    def test_what_a_crash_left_is_gone_at_the_next_start(self) -> None:
+        self.blobs.create().write(CONTENT)
+        Blobs(self.root, self.keys).open()
+        self.assertEqual(self.files(), [])
+
+    def test_all_names(self) -> None:
+        self.assertEqual({self.written(b"1"), self.written(b"2")}, set(self.blobs.names()))
+
+    def test_one_that_was_deleted_is_gone(self) -> None:
+        name = self.written()
+        self.blobs.delete(name)
+        self.assertRaises(FileNotFoundError, self.content, name)
+
+    def test_a_whole_one_is_verified(self) -> None:
+        self.assertTrue(self.blobs.verify(self.written()))
+
+    def test_a_changed_one_is_not(self) -> None:
+        name = self.written()
+        path = self.files()[0]
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+        self.assertFalse(self.blobs.verify(name))
+
+    def test_one_that_is_cut_off_is_not(self) -> None:
+        name = self.written()
+        os.truncate(self.files()[0], len(CONTENT) // 2)
+        self.assertFalse(self.blobs.verify(name))
+
+    def test_one_that_is_missing_is_not(self) -> None:
+        self.assertFalse(self.blobs.verify("0" * 64))
+
+    def test_no_name_leads_elsewhere(self) -> None:
+        self.assertRaises(FileNotFoundError, self.content, "../" * 20 + "etc/passwd")
+
+    def test_others_than_the_owner_cannot_read_it(self) -> None:
+        self.written()
+        self.assertEqual(self.files()[0].stat().st_mode & 0o077, 0)
+
+
+class EncryptedBlobsTests(BlobsTests):
+    keys = FileKeys([KEY])
+
+    def test_nothing_of_the_content_shows(self) -> None:
+        self.written()
+        self.assertNotIn(b"Meier", self.files()[0].read_bytes())
+
+    def test_nor_does_its_digest(self) -> None:
+        self.assertNotEqual(self.written(), hashlib.sha256(CONTENT).hexdigest())
+
+    def test_a_newer_key_reads_what_the_older_one_wrote(self) -> None:
+        name = self.written()
+        self.blobs = Blobs(self.root, FileKeys([NEWER, KEY]))
+        self.assertEqual(self.content(name), CONTENT)
+
+    def test_and_gives_the_same_content_the_same_name(self) -> None:
+        name = self.written()
+        self.blobs = Blobs(self.root, FileKeys([NEWER, KEY]))
+        self.assertEqual(self.written(), name)
+
+    def test_another_key_reads_nothing(self) -> None:
+        name = self.written()
+        self.blobs = Blobs(self.root, FileKeys([NEWER]))
+        self.assertRaises(KeyMissing, self.content, name)
+
+    def test_chunks_cannot_change_places(self) -> None:
+        name = self.written(bytes(CHUNK) + b"1" * CHUNK + b"2")
+        path = self.files()[0]
+        whole, size = path.read_bytes(), CHUNK + 16
+        first, second = whole[32 : 32 + size], whole[32 + size : 32 + 2 * size]
+        path.write_bytes(whole[:32] + second + first + whole[32 + 2 * size :])
+        self.assertRaises(Damaged, self.content, name)
+
+    def test_the_last_chunk_cannot_be_left_out(self) -> None:
+        name = self.written(bytes(2 * CHUNK))
+        os.truncate(self.files()[0], 32 + CHUNK + 16)
+        self.assertRaises(Damaged, self.content, name)
+
+    @settings(deadline=None, max_examples=30)
+    @given(length=st.sampled_from([1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK]), piece=st.integers(1, 3 * CHUNK))
+    def test_any_length_in_any_pieces(self, length: int, piece: int) -> None:
+        content = os.urandom(length)
+        writer = self.blobs.create()
+        for start in range(0, length, piece):
+            writer.write(content[start : start + piece])
+        name = writer.finish().name
+        self.assertEqual((self.content(name), self.blobs.size(name)), (content, length))
