@@ -1,0 +1,197 @@
+"""
+Many small questions asked as few large ones.
+
+Services answer a hundred values in about the time of one.  What is asked within one turn of the reactor, or while all
+calls are busy, by any association, goes out together; a value that is wanted twice is asked for once.  Values of
+different groups never share a call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
+from itertools import islice
+from typing import Final, Generic, TypeVar
+
+from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.python.failure import Failure
+
+from dimseproxy.pseudonyms.interfaces import SourceRefused, SourceUnavailable
+
+G = TypeVar("G", bound=Hashable)
+
+#: What is known of a value: its counterpart, None where it has none, or why it could not be had.
+Outcome = str | None | SourceRefused
+
+#: Values that may wait.  A C-FIND answer has about ten; at a hundred a call and 5 ms each this is a second of work.
+MOST_WAITING: Final = 50_000
+
+
+class _Question(Generic[G]):
+    """One caller's values, until all are there or one cannot be had."""
+
+    __slots__ = ("deferred", "is_over", "missing", "outcomes")
+
+    def __init__(self, missing: int) -> None:
+        self.missing = missing
+        self.outcomes: dict[tuple[G, str], Outcome] = {}
+        self.is_over = False
+        self.deferred: Deferred[Mapping[tuple[G, str], Outcome]] = Deferred(self._cancelled)
+
+    def _cancelled(self, _: Deferred[Mapping[tuple[G, str], Outcome]]) -> None:
+        self.is_over = True
+
+    def answer(self, key: tuple[G, str], outcome: Outcome) -> None:
+        self.outcomes[key] = outcome
+        self.missing -= 1
+        if not self.missing and not self.is_over:
+            self.is_over = True
+            self.deferred.callback(self.outcomes)
+
+    def fail(self, error: BaseException) -> None:
+        if not self.is_over:
+            self.is_over = True
+            self.deferred.errback(Failure(error))
+
+
+class _Asked(Generic[G]):
+    """Who waits for a value that is asked for: since before the call began, and since later."""
+
+    __slots__ = ("later", "since_before")
+
+    def __init__(self, since_before: list[_Question[G]]) -> None:
+        self.since_before = since_before
+        self.later: list[_Question[G]] = []
+
+
+class Batches(Generic[G]):
+    """
+    @param clock: the reactor, or a clock in memory.
+    @param ask: asks a service for values of one group; what it leaves out counts as refused.
+    @param size: values a call at most.
+    @param concurrency: calls at once at most.
+    @param seconds: within which every question has an answer or has failed with `SourceUnavailable`.
+    """
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        ask: Callable[[G, tuple[str, ...]], Deferred[Mapping[str, Outcome]]],
+        *,
+        size: int,
+        concurrency: int,
+        seconds: float,
+        most_waiting: int = MOST_WAITING,
+    ) -> None:
+        self._clock = clock
+        self._ask = ask
+        self._size = size
+        self._concurrency = concurrency
+        self._limit = seconds
+        self._most_waiting = most_waiting
+        # Dictionaries keep the order of arrival, and find a value that waits already.
+        self._waiting: dict[G, dict[str, list[_Question[G]]]] = {}
+        self._waits = 0
+        self._asked: dict[tuple[G, str], _Asked[G]] = {}
+        self._calls = 0
+        self._window: IDelayedCall | None = None
+        self._stopped: Deferred[None] | None = None
+
+    def outcomes(self, wanted: Collection[tuple[G, str]]) -> Deferred[Mapping[tuple[G, str], Outcome]]:
+        """
+        What is known of values.
+
+        @param wanted: group and value, each once.
+        @return: fails with `SourceUnavailable`; a value that was refused is in the answer.
+        """
+        if not wanted:
+            return succeed({})
+        if self._stopped is not None:
+            return fail(SourceUnavailable("the proxy is stopping"))
+        if self._waits + len(wanted) > self._most_waiting:
+            return fail(SourceUnavailable("too much waits for the pseudonym service already"))
+        question: _Question[G] = _Question(len(wanted))
+        for key in wanted:
+            asked = self._asked.get(key)
+            if asked is not None:
+                asked.later.append(question)
+            else:
+                self._wait(key, question)
+        if self._window is None and self._calls < self._concurrency:
+            self._window = self._clock.callLater(0, self._window_ends)
+        return question.deferred.addTimeout(self._limit, self._clock, self._too_late)
+
+    def stop(self) -> Deferred[None]:
+        """Take no more questions; fires when the last call has ended."""
+        if self._stopped is None:
+            self._stopped = Deferred()
+            if not self._calls and not self._waiting:
+                self._stopped.callback(None)
+        return self._stopped
+
+    def _wait(self, key: tuple[G, str], question: _Question[G]) -> None:
+        group, value = key
+        questions = self._waiting.setdefault(group, {}).setdefault(value, [])
+        if not questions:
+            self._waits += 1
+        questions.append(question)
+
+    def _too_late(self, _: object, seconds: float) -> Mapping[tuple[G, str], Outcome]:
+        raise SourceUnavailable(f"the pseudonym service did not answer within {seconds:g} s")
+
+    def _window_ends(self) -> None:
+        self._window = None
+        self._call()
+
+    def _call(self) -> None:
+        """Begin as many calls as there may be."""
+        while self._waiting and self._calls < self._concurrency:
+            group = next(iter(self._waiting))
+            # Those who wait for another group have their turn before the rest of this one.
+            waiting = self._waiting.pop(group)
+            values = tuple(islice(self._wanted(group, waiting), self._size))
+            if waiting:
+                self._waiting[group] = waiting
+            if values:
+                self._calls += 1
+                asking = maybeDeferred(self._ask, group, values)
+                asking.addCallbacks(self._answered, self._failed, (group, values), {}, (group, values))
+        if self._stopped is not None and not self._stopped.called and not self._calls and not self._waiting:
+            self._stopped.callback(None)
+
+    def _wanted(self, group: G, waiting: dict[str, list[_Question[G]]]) -> Iterator[str]:
+        """Take values out of those that wait; what nobody waits for any more is not asked."""
+        while waiting:
+            value = next(iter(waiting))
+            questions = [question for question in waiting.pop(value) if not question.is_over]
+            self._waits -= 1
+            if questions:
+                self._asked[group, value] = _Asked(questions)
+                yield value
+
+    def _answered(self, outcomes: Mapping[str, Outcome], group: G, values: tuple[str, ...]) -> None:
+        for value, asked in self._ended(group, values):
+            outcome = outcomes[value] if value in outcomes else SourceRefused("the pseudonym service left a value out")
+            for question in (*asked.since_before, *asked.later):
+                question.answer((group, value), outcome)
+        self._call()
+
+    def _failed(self, failure: Failure, group: G, values: tuple[str, ...]) -> None:
+        error = failure.value
+        if isinstance(error, SourceRefused):
+            self._answered(dict.fromkeys(values, error), group, values)
+            return
+        ended = self._ended(group, values)
+        for value, asked in ended:
+            for question in asked.later:
+                # A call that was to fail at its deadline must not take along who has just come.
+                self._wait((group, value), question)
+        for _, asked in ended:
+            for question in asked.since_before:
+                question.fail(error or SourceUnavailable("the call failed"))
+        self._call()
+
+    def _ended(self, group: G, values: tuple[str, ...]) -> list[tuple[str, _Asked[G]]]:
+        """A call is over: who waits for its values.  Who asks for one from now on starts a call of its own."""
+        self._calls -= 1
+        return [(value, self._asked.pop((group, value))) for value in values]

@@ -1,0 +1,288 @@
+"""
+A pseudonym service somewhere else, as a source: cached, asked in batches, and believed nothing.
+
+A value that the service answers badly is refused alone; an answer that is not to what was asked is refused whole.
+Nothing of what is refused is remembered.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from enum import Enum
+from typing import Any, Final
+
+from attrs import frozen
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from zope.interface import Attribute, Interface, implementer
+
+from dimseproxy.errors import DimseProxyError
+from dimseproxy.privacy.identity import Identity, Kind
+from dimseproxy.pseudonyms.batches import Batches, Outcome
+from dimseproxy.pseudonyms.cache import Cache
+from dimseproxy.pseudonyms.fhir import FhirService, RequestRefused, UnknownDomain, operations
+from dimseproxy.pseudonyms.http import Http
+from dimseproxy.pseudonyms.interfaces import IPseudonyms, Pseudonyms, SourceRefused, SourceUnavailable
+from dimseproxy.pseudonyms.validity import Use, fault_of_original, fault_of_pseudonym, use_of
+
+log = Logger()
+
+#: Nobody's pseudonym: asked for at the start, to learn whether a domain exists.
+PROBE: Final = "dimseproxy-start"
+#: Statuses of a batch that a single one of its values may be to blame for: it must not cost the others.
+_BLAMES_A_VALUE: Final = frozenset((400, 413, 422))
+
+
+class Direction(Enum):
+    """What a service is asked for: the name of what it is given, and of what it gives."""
+
+    PSEUDONYMS = ("original", "pseudonym")
+    ORIGINALS = ("pseudonym", "original")
+
+    @property
+    def given(self) -> str:
+        """What it is asked about."""
+        return self.value[0]
+
+    @property
+    def wanted(self) -> str:
+        """What it answers."""
+        return self.value[1]
+
+
+class IDialect(Interface):
+    """How a kind of service is asked."""
+
+    operations: frozenset[str] = Attribute("Those that it must have, as its CapabilityStatement names them.")
+
+    def ask(service: FhirService, direction: Direction, domain: str, values: Sequence[str]) -> Any:
+        """
+        Ask for values, each once.
+
+        @return: a coroutine: `Mapping[str, Outcome]`; what the service left out is not in it.
+        @raise SourceUnavailable: it does not answer.
+        @raise SourceRefused: nothing of its answer can be used.
+        """
+
+
+@frozen(eq=False)
+class Group:
+    """
+    Values that may be asked for together.  There is one of each: they are compared by identity, many times a data set.
+    """
+
+    direction: Direction
+    domain: str
+    use: Use
+
+
+class _Groups:
+    """
+    The groups of a service, by direction and kind; kinds of one domain and use share theirs.
+
+    @ivar reverse: the group of the answers to a group.
+    """
+
+    def __init__(self, domains: Mapping[Kind, str]) -> None:
+        pairs: dict[tuple[str, Use], dict[Direction, Group]] = {}
+        self.reverse: dict[Group, Group] = {}
+        self._of: dict[Direction, dict[Kind, Group]] = {direction: {} for direction in Direction}
+        for kind, domain in domains.items():
+            use = use_of(kind)
+            pair = pairs.get((domain, use))
+            if pair is None:
+                pair = pairs[domain, use] = {each: Group(each, domain, use) for each in Direction}
+                there, back = pair.values()
+                self.reverse |= {there: back, back: there}
+            for direction, group in pair.items():
+                self._of[direction][kind] = group
+
+    def of(self, direction: Direction) -> Mapping[Kind, Group]:
+        """The groups of a direction, by kind."""
+        return self._of[direction]
+
+
+@implementer(IPseudonyms)
+class RemotePseudonyms:
+    """
+    @param clock: the reactor, or a clock in memory.
+    @param http: what the service uses, stopped with this.
+    @param domains: of the service, by the kinds that it is asked for.
+    @param batch: values a call at most.
+    @param concurrency: calls at once at most.
+    @param cache_entries: values remembered each way.
+    @param cache_seconds: for how long.
+    """
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        http: Http,
+        service: FhirService,
+        dialect: IDialect,
+        domains: Mapping[Kind, str],
+        *,
+        batch: int = 100,
+        concurrency: int = 4,
+        cache_entries: int = 100_000,
+        cache_seconds: float = 3600.0,
+    ) -> None:
+        self._http = http
+        self._service = service
+        self._dialect = dialect
+        self._domains = tuple(dict.fromkeys(domains.values()))
+        self._groups = _Groups(domains)
+        self._cache: Cache[tuple[Group, str], str] = Cache(clock.seconds, 2 * cache_entries, cache_seconds)
+        self._batches: Batches[Group] = Batches(
+            clock, self._ask, size=batch, concurrency=concurrency, seconds=service.seconds
+        )
+
+    def start(self) -> Deferred[None]:
+        return Deferred.fromCoroutine(self._start())
+
+    def stop(self) -> Deferred[None]:
+        return self._batches.stop().addCallback(lambda _: self._http.stop())
+
+    def pseudonyms_of(self, originals: Collection[Identity]) -> Deferred[Pseudonyms]:
+        return self._answers(Direction.PSEUDONYMS, originals).addCallback(_complete)
+
+    def originals_of(self, pseudonyms: Collection[Identity]) -> Deferred[Mapping[Identity, str]]:
+        # What cannot be a pseudonym is nobody's, and a service may refuse a whole batch for it.
+        possible = [each for each in pseudonyms if fault_of_pseudonym(use_of(each.kind), each.value) is None]
+        return self._answers(Direction.ORIGINALS, possible).addCallback(_known)
+
+    async def _start(self) -> None:
+        try:
+            missing = self._dialect.operations - operations(await self._service.get("metadata"))
+            if missing:
+                names = " and ".join(f"${name}" for name in sorted(missing))
+                raise SourceRefused(f"the pseudonym service at {self._service.url} has no {names}")
+            for domain in self._domains:
+                await self._probe(domain)
+        except SourceUnavailable as error:
+            # Without it nothing passes a border; all else must.
+            log.warn("{url}: {error}; starting without it", url=self._service.url, error=str(error))
+            self._service.is_away()
+
+    async def _probe(self, domain: str) -> None:
+        """
+        Find out that a domain does not exist before a patient does.
+
+        @raise SourceRefused: it does not.
+        """
+        try:
+            outcomes = await self._dialect.ask(self._service, Direction.ORIGINALS, domain, (PROBE,))
+        except RequestRefused as error:
+            if error.status == 404 and error.outcome is not None:
+                raise UnknownDomain(domain) from None
+            if error.status in (401, 404):
+                raise
+            # Whoever only gives pseudonyms may not be allowed to ask for originals.
+            log.warn("the pseudonym service gives no originals of {domain}: {error}", domain=domain, error=str(error))
+            return
+        refusal = outcomes.get(PROBE)
+        if isinstance(refusal, UnknownDomain):
+            raise refusal
+        if isinstance(refusal, SourceRefused):
+            log.warn("the pseudonym service gives no originals of {domain}: {error}", domain=domain, error=str(refusal))
+
+    def _answers(self, direction: Direction, asked: Collection[Identity]) -> Deferred[dict[Identity, str | None]]:
+        """What is known of identities; fails with the first refusal."""
+        answers: dict[Identity, str | None] = {}
+        wanted: dict[tuple[Group, str], list[Identity]] = {}
+        groups = self._groups.of(direction)
+        for identity in asked:
+            group = groups.get(identity.kind)
+            if group is None:
+                return fail(SourceRefused(f"there is no domain for {identity.kind.value}"))
+            key = (group, identity.value)
+            known = self._cache.get(key)
+            if known is not None:
+                answers[identity] = known
+            else:
+                wanted.setdefault(key, []).append(identity)
+        if not wanted:
+            return succeed(answers)
+
+        def add(outcomes: Mapping[tuple[Group, str], Outcome]) -> dict[Identity, str | None]:
+            for key, identities in wanted.items():
+                outcome = outcomes[key]
+                if isinstance(outcome, SourceRefused):
+                    # A copy for each caller: an exception collects the tracebacks of those who raise it.
+                    raise SourceRefused(str(outcome))
+                for identity in identities:
+                    answers[identity] = outcome
+            return answers
+
+        return self._batches.outcomes(wanted).addCallback(add)
+
+    def _ask(self, group: Group, values: tuple[str, ...]) -> Deferred[Mapping[str, Outcome]]:
+        return Deferred.fromCoroutine(self._outcomes(group, values))
+
+    async def _outcomes(self, group: Group, values: tuple[str, ...]) -> Mapping[str, Outcome]:
+        try:
+            outcomes = await self._dialect.ask(self._service, group.direction, group.domain, values)
+        except RequestRefused as error:
+            if error.status in _BLAMES_A_VALUE:
+                half = len(values) // 2
+                if not half:
+                    return {values[0]: error}
+                return {**await self._outcomes(group, values[:half]), **await self._outcomes(group, values[half:])}
+            if error.status == 404 and error.outcome is not None:
+                raise UnknownDomain(group.domain) from None
+            raise
+        except DimseProxyError:
+            raise
+        except Exception as error:
+            # Its message may hold a value.
+            where = "".join(traceback.format_tb(error.__traceback__))
+            log.error("an answer could not be read: {kind}\n{where}", kind=type(error).__name__, where=where)
+            raise SourceRefused("the answer of the pseudonym service could not be read") from None
+        return self._checked(group, outcomes)
+
+    def _checked(self, group: Group, outcomes: Mapping[str, Outcome]) -> dict[str, Outcome]:
+        """What can be believed, which is remembered; the rest as refusals."""
+        uses = Counter(outcome for outcome in outcomes.values() if isinstance(outcome, str))
+        checked: dict[str, Outcome] = {}
+        for value, outcome in outcomes.items():
+            if isinstance(outcome, str):
+                fault = self._fault(group, value, outcome, uses[outcome])
+                if fault is not None:
+                    refusal = f"the pseudonym service gave a {group.direction.wanted} for {group.domain} that {fault}"
+                    checked[value] = SourceRefused(refusal)
+                    continue
+                self._remember(group, value, outcome)
+            checked[value] = outcome
+        return checked
+
+    def _fault(self, group: Group, value: str, outcome: str, uses: int) -> str | None:
+        if outcome == value:
+            return f"is the {group.direction.given} itself"
+        if group.direction is Direction.ORIGINALS:
+            return fault_of_original(group.use, outcome)
+        fault = fault_of_pseudonym(group.use, outcome)
+        if fault is not None:
+            return fault
+        known = self._cache.get((self._groups.reverse[group], outcome))
+        return "is another original's, too" if uses > 1 or known not in (None, value) else None
+
+    def _remember(self, group: Group, value: str, outcome: str) -> None:
+        self._cache.put((group, value), outcome)
+        back = (self._groups.reverse[group], outcome)
+        # An original may have several pseudonyms; the one that the service gives for it is the one to use.
+        if group.direction is Direction.PSEUDONYMS or self._cache.get(back) is None:
+            self._cache.put(back, value)
+
+
+def _complete(answers: Mapping[Identity, str | None]) -> Pseudonyms:
+    values = {identity: value for identity, value in answers.items() if value is not None}
+    if len(values) < len(answers):
+        raise SourceRefused("the pseudonym service has no pseudonym for a value")
+    return Pseudonyms(values)
+
+
+def _known(answers: Mapping[Identity, str | None]) -> Mapping[Identity, str]:
+    return {identity: value for identity, value in answers.items() if value is not None}

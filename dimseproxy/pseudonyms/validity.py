@@ -1,0 +1,89 @@
+"""
+What may stand in a data set as a pseudonym, and what as an original.
+
+A source outside of this process is believed nothing: a text of its errors, a real identifier or a value that breaks
+the data set must not pass as a pseudonym.  What is said about a value never repeats it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from enum import Enum
+from types import MappingProxyType
+from typing import Final
+
+from dimseproxy.privacy.identity import WELL_KNOWN_UIDS, Kind
+
+
+class Use(Enum):
+    """Where values of a kind stand; kinds of one use and one domain share their pseudonyms."""
+
+    UID = "UI"
+    SHORT = "SH"
+    LONG = "LO"
+
+
+_SHORT_KINDS: Final = frozenset((Kind.ACCESSION, Kind.STUDY_ID))
+
+#: PS3.5 Table 6.2-1, in characters.
+_LONGEST: Final[Mapping[Use, int]] = MappingProxyType({Use.UID: 64, Use.SHORT: 16, Use.LONG: 64})
+
+#: An original may be any text that a data set can hold, also one that breaks the limits of its VR.
+_LONGEST_ORIGINAL: Final = 10_240
+
+# PS3.5 9.1: components without leading zeros.  One component alone names nothing.
+_UID: Final = re.compile(r"(?:0|[1-9][0-9]*)(?:\.(?:0|[1-9][0-9]*))+")
+# Printable ASCII, without the backslash that separates values and the wildcards of PS3.4 C.2.2.2.4: a pseudonym must
+# mean itself when it comes back as a key.
+_TEXT: Final = re.compile(r"[!-)+->@-\[\]-~](?:[ -)+->@-\[\]-~]*[!-)+->@-\[\]-~])?")
+# Older interfaces of gPAS report misses in the place of the answer.
+_REPORTED: Final = re.compile(r"\s*\*\*\*.*", re.DOTALL)
+_CONTROLS: Final = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f\ud800-\udfff]")
+
+
+def use_of(kind: Kind) -> Use:
+    """Where values of this kind stand."""
+    if kind.is_uid:
+        return Use.UID
+    return Use.SHORT if kind in _SHORT_KINDS else Use.LONG
+
+
+def fault_of_pseudonym(use: Use, value: str) -> str | None:
+    """
+    Why a value cannot be a pseudonym.
+
+    @return: to follow "the pseudonym"; None where nothing is wrong.
+    """
+    if not value:
+        return "is empty"
+    if _REPORTED.match(value):
+        return "is the text of an error"
+    if len(value) > _LONGEST[use]:
+        return f"is longer than the {_LONGEST[use]} characters of {use.value}"
+    if use is Use.UID:
+        if not _UID.fullmatch(value):
+            return "is no valid UID"
+        if value.startswith(WELL_KNOWN_UIDS):
+            return "is a UID of the DICOM standard"
+    elif not _TEXT.fullmatch(value):
+        return "has characters that no pseudonym may have"
+    return None
+
+
+def fault_of_original(use: Use, value: str) -> str | None:
+    """
+    Why a value cannot be put back as an original.
+
+    @return: to follow "the original"; None where nothing is wrong.
+    """
+    if not value:
+        return "is empty"
+    if _REPORTED.match(value):
+        return "is the text of an error"
+    if len(value) > _LONGEST_ORIGINAL:
+        return f"is longer than {_LONGEST_ORIGINAL} characters"
+    # Only texts of one value, which have the use of a long string here, may hold a backslash.
+    if _CONTROLS.search(value) or (use is not Use.LONG and "\\" in value):
+        return "has characters that no original may have"
+    return None

@@ -1,0 +1,102 @@
+"""Vaults for tests, on either kind of database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.trial.unittest import TestCase
+
+from dimseproxy.privacy.identity import Identity, Kind
+from dimseproxy.pseudonyms.interfaces import Pseudonyms
+from dimseproxy.pseudonyms.keys import Key, Keys
+from dimseproxy.pseudonyms.vault import Vault
+from dimseproxy.storage.database import Database
+from tests.storage.databases import database
+from tests.support.postgresql import postgresql
+from tests.support.process import scratch
+
+OLD = Key(bytes(range(32)))
+NEW = Key(bytes(range(50, 82)))
+NEWER = Key(bytes(range(100, 140)))
+
+STUDY = Identity(Kind.STUDY, "1.2.826.0.1.3680043.8.498.1")
+SERIES = Identity(Kind.SERIES, "1.2.826.0.1.3680043.8.498.2")
+PATIENT = Identity(Kind.PATIENT, "Müller-4711")
+ACCESSION = Identity(Kind.ACCESSION, "Müller-4711")
+IDENTITIES = (STUDY, SERIES, PATIENT, ACCESSION)
+
+
+class VaultCase(TestCase):
+    """A test of a vault in a SQLite file."""
+
+    async def setUp(self) -> None:  # type: ignore[override]
+        self.database = await self.opened()
+
+    def address(self) -> str:
+        """Of a new database."""
+        return f"sqlite:///{scratch(self)}/test.db"
+
+    async def opened(self) -> Database:
+        """A new database."""
+        made = database(self, self.address())
+        await made.start()
+        return made
+
+    def started(self, *keys: Key, where: Database | None = None, **settings: Any) -> Deferred[Vault]:
+        """
+        One that is open, with these keys, the newest first; `OLD` where none are given.
+
+        @return: fails as the start does.
+        """
+        vault = Vault(where or self.database, Keys(keys or (OLD,)), IReactorTime(reactor), **settings)
+        self.addCleanup(vault.stop)
+        return vault.start().addCallback(lambda nothing: vault)
+
+    async def vault(self, *keys: Key, where: Database | None = None, **settings: Any) -> Vault:
+        """The same, for those who expect no failure."""
+        return await self.started(*keys, where=where, **settings)
+
+
+class OnPostgreSQL(VaultCase):
+    """The same on PostgreSQL."""
+
+    def address(self) -> str:
+        return postgresql().url()
+
+
+async def made(vault: Vault, identities: Iterable[Identity]) -> dict[Identity, str]:
+    """The pseudonyms of originals, when they are in the table."""
+    answer = await vault.pseudonyms_of(list(identities))
+    await kept(answer)
+    return dict(answer.values)
+
+
+async def kept(answer: Pseudonyms) -> None:
+    """Wait until an answer is durable."""
+    if answer.kept is not None:
+        await answer.kept
+
+
+def back(vault: Vault, pseudonyms: dict[Identity, str]) -> Deferred[dict[Identity, str]]:
+    """The way back, for each original that the table still has."""
+
+    async def ask() -> dict[Identity, str]:
+        asked = {original: Identity(original.kind, pseudonym) for original, pseudonym in pseudonyms.items()}
+        found = await vault.originals_of(list(asked.values()))
+        return {original: found[pseudonym] for original, pseudonym in asked.items() if pseudonym in found}
+
+    return ensureDeferred(ask())
+
+
+def instances(count: int, root: str = "1.2.3") -> list[Identity]:
+    """As many originals of one kind."""
+    return [Identity(Kind.INSTANCE, f"{root}.{number}") for number in range(count)]
+
+
+def itself(identities: Iterable[Identity]) -> dict[Identity, str]:
+    """What the way back should yield."""
+    return {identity: identity.value for identity in identities}
