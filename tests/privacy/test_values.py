@@ -99,6 +99,7 @@ class TextsOf(TestCase):
             (b"M\xfcller", b"ISO_IR 192"),
             (b"\xff\xff", b"GB18030"),
             (b"\x1b$B\xff", b"\\ISO 2022 IR 87"),
+            (b"\xff\x1b$B!!\x1b(J", b"ISO_IR 13\\ISO 2022 IR 87"),
             (b"\x1b$)C\xff\xff", b"\\ISO 2022 IR 149"),
         ):
             self.assertRaises(Unreadable, texts_of, raw, "LO", character_set)
