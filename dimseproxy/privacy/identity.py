@@ -23,6 +23,9 @@ class Kind(Enum):
     STUDY_ID = "study-id"
     OTHER = "other"
 
+    # Members are singletons; the hash of an Enum is a call of Python code, for each value of each data set.
+    __hash__ = object.__hash__
+
     @property
     def is_uid(self) -> bool:
         """Whether its values are UIDs, and so must be its pseudonyms (PS3.5 9)."""

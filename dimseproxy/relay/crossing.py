@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from typing import Final, Protocol
 
-from attrs import define
+from attrs import Factory, define
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
@@ -45,7 +45,7 @@ class CrossedRequest:
     command_set: CommandSet
     context_id: int
     answers: AnswerFilter | None = None
-    kept: Deferred[None] | None = None
+    kept: list[Deferred[None]] = Factory(list)
     is_refused: bool = False
 
 
@@ -245,9 +245,9 @@ class Way:
         self._messages.clear()
         self._current = None
         for request in self.requests.values():
-            if request.kept is not None:
+            for kept in request.kept:
                 # Nobody waits for it any longer, whatever becomes of it.
-                request.kept.addErrback(lambda _: None)
+                kept.addErrback(lambda _: None)
         self.requests.clear()
 
     # What messages need
@@ -289,6 +289,23 @@ class Way:
     def answer(self, command: Command) -> None:
         """Send this back to whoever sends on this way."""
         self.other.inject(Own(command))
+
+
+def all_kept(kept: Sequence[Deferred[None]]) -> Deferred[None]:
+    """Fires when all of these have, or fails as the first that does."""
+    if len(kept) == 1:
+        return kept[0]
+    return Deferred.fromCoroutine(_each_kept(kept))
+
+
+async def _each_kept(kept: Sequence[Deferred[None]]) -> None:
+    for index, each in enumerate(kept):
+        try:
+            await each
+        except BaseException:
+            for rest in kept[index + 1 :]:
+                rest.addErrback(lambda _: None)
+            raise
 
 
 def as_fragment(context_id: int, pieces: Sequence[bytes | memoryview], is_last: bool) -> DataSetFragment:

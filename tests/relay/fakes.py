@@ -176,6 +176,7 @@ class House:
         self.deadlines.start()
         self.applications = {title: FakeOutbound() for title in self.settings.applications}
         self.reception = Reception(self.settings, self.ways(), self.deadlines)
+        self.reception.open()
 
     @classmethod
     def with_pacs(cls, **changes: object) -> House:
