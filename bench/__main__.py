@@ -8,13 +8,17 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from bench.answers import run_answers
 from bench.churn import run_churn
 from bench.cold import run_cold
 from bench.latency import run_latency
 from bench.memory import run_memory
+from bench.multiframe import run_multiframe
 from bench.options import Options
 from bench.processes import BenchError, raise_file_limit
 from bench.profile import LOADS, profile
+from bench.pseudonymise import run_pseudonymise
+from bench.retrieve import run_retrieve
 from bench.speed import run_speed, run_stock
 from bench.stalled import run_limit, run_stalled
 from bench.table import Report
@@ -28,6 +32,10 @@ BENCHMARKS: dict[str, Callable[[Options, Path], list[Report]]] = {
     "limit": run_limit,
     "latency": run_latency,
     "cold": run_cold,
+    "pseudonymise": run_pseudonymise,
+    "answers": run_answers,
+    "retrieve": run_retrieve,
+    "multiframe": run_multiframe,
 }
 
 

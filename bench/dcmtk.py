@@ -26,20 +26,21 @@ def program(name: str) -> str:
     raise BenchError(f"{name} is not installed: DCMTK is needed")
 
 
-def start_sink(directory: Path, environment: dict[str, str]) -> Server:
-    """A ``storescp`` that answers each object with success and throws it away.
+def start_sink(directory: Path, environment: dict[str, str], keep: Path | None = None, port: int = 0) -> Server:
+    """A ``storescp`` that answers each object with success, and throws it away unless it is to ``keep`` it in a folder.
 
     DCMTK knows no option to bind to one address: it listens on all of them while the benchmark runs.
     """
-    port = free_port()
-    command = [program("storescp"), "--ignore", "--aetitle", "SINK", str(port)]
+    port = port or free_port()
+    what = ["--output-directory", str(keep)] if keep else ["--ignore"]
+    command = [program("storescp"), *what, "--aetitle", "SINK", str(port)]
     return Server.start("storescp", command, port, directory, environment)
 
 
-def send(port: int, objects: Path, environment: dict[str, str]) -> Run:
-    """Send all objects of a directory over one association with ``storescu``.
+def send(port: int, objects: Path, environment: dict[str, str], *options: str) -> Run:
+    """Send an object, or all objects of a directory, over one association with ``storescu``.
 
     :raises BenchError: when one of them was not taken
     """
-    options = ("--scan-directories", "--call", "SINK")
-    return run([program("storescu"), *options, "127.0.0.1", str(port), str(objects)], environment)
+    usual = ("--call", "SINK", *(("--scan-directories",) if objects.is_dir() else ()))
+    return run([program("storescu"), *usual, *options, "127.0.0.1", str(port), str(objects)], environment)

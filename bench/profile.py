@@ -6,20 +6,25 @@ import pstats
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
-from bench import dcmtk
+from attrs import frozen
+
+from bench import dcmtk, queries
 from bench.churn import associations_per_second, start_raw_sink
-from bench.processes import BenchError, Server, free_port
+from bench.processes import BenchError, Server
 from bench.scu import Association
-from bench.subjects import dimseproxy_command, environment
-from bench.workloads import BIG, CT, SMALL, Workload
+from bench.shields import EXPORT, VAULT_SHIELD, process_of, start_proxy
+from bench.subjects import DIMSEPROXY, TWISTD
+from bench.workloads import BIG, CT, FULL_CT, SMALL, Workload
 
 TOP = 40
 """Functions that are printed."""
 ECHOES = 5000
+ANSWERS = 20_000
 SAMPLER_DEADLINE = 10.0
 """Seconds that py-spy may take to write what it saw."""
 
@@ -43,14 +48,34 @@ def _echoes(port: int, directory: Path) -> None:
             association.echo()
 
 
-LOADS: dict[str, tuple[Callable[[int, Path], None], bool]] = {
-    "ct": (_objects(CT), True),
-    "big": (_objects(BIG), True),
-    "small": (_objects(SMALL), True),
-    "churn": (_churn, False),
-    "latency": (_echoes, False),
+def _find(port: int, directory: Path) -> None:
+    del directory
+    with Association(port, may_query=True) as association:
+        association.find(queries.studies(b"%d" % ANSWERS))
+
+
+@frozen
+class Load:
+    """What is done to the proxy."""
+
+    run: Callable[[int, Path], None]
+    """To the proxy on a port, with a directory to write to."""
+    with_dcmtk: bool = False
+    """Whether the sink is DCMTK's, or the raw one."""
+    privacy: Mapping[str, Any] | None = None
+    """The policy of the route."""
+
+
+LOADS = {
+    "ct": Load(_objects(CT), with_dcmtk=True),
+    "big": Load(_objects(BIG), with_dcmtk=True),
+    "small": Load(_objects(SMALL), with_dcmtk=True),
+    "churn": Load(_churn),
+    "latency": Load(_echoes),
+    "answers": Load(_find),
+    "ct-pseudonyms": Load(_objects(FULL_CT), with_dcmtk=True, privacy=EXPORT),
+    "answers-pseudonyms": Load(_find, privacy=VAULT_SHIELD),
 }
-"""What is done to the proxy, and whether the sink is DCMTK's or the raw one."""
 
 
 def profile(name: str, directory: Path) -> str:
@@ -62,8 +87,8 @@ def profile(name: str, directory: Path) -> str:
     """
     if name not in LOADS:
         raise BenchError(f"no such load: {name}; there are {', '.join(LOADS)}")
-    load, with_dcmtk = LOADS[name]
-    sink = dcmtk.start_sink(directory, dcmtk.NO_NAGLE) if with_dcmtk else start_raw_sink(directory)
+    load = LOADS[name]
+    sink = dcmtk.start_sink(directory, dcmtk.NO_NAGLE) if load.with_dcmtk else start_raw_sink(directory)
     try:
         sampler = shutil.which("py-spy")
         return (_sampled if sampler else _counted)(load, sink, directory)
@@ -71,18 +96,17 @@ def profile(name: str, directory: Path) -> str:
         sink.stop()
 
 
-def _counted(load: Callable[[int, Path], None], sink: Server, directory: Path) -> str:
-    port, result = free_port(), directory / "dimseproxy.prof"
-    options = (f"--profile={result}", "--profiler=cprofile", "--savestats")
-    command = dimseproxy_command(port, sink.port, directory, *options)
-    server = Server.start("dimseproxy", command, port, directory, environment())
+def _counted(load: Load, sink: Server, directory: Path) -> str:
+    result = directory / "dimseproxy.prof"
+    launcher = (*TWISTD, f"--profile={result}", "--profiler=cprofile", "--savestats")
+    subject = start_proxy(DIMSEPROXY, sink.port, directory, load.privacy, launcher=launcher)
     try:
-        load(port, directory)
+        load.run(subject.port, directory)
     finally:
         # The statistics are written when the reactor has stopped, which SIGTERM asks for.
-        server.stop()
+        subject.stop()
     if not result.is_file():
-        raise BenchError(f"the proxy left no profile; it said:\n{server.said()}")
+        raise BenchError(f"the proxy left no profile; it said:\n{process_of(subject).said()}")
     text = StringIO()
     statistics = pstats.Stats(str(result), stream=text).strip_dirs()
     for order in ("tottime", "cumulative"):
@@ -90,21 +114,20 @@ def _counted(load: Callable[[int, Path], None], sink: Server, directory: Path) -
     return text.getvalue()
 
 
-def _sampled(load: Callable[[int, Path], None], sink: Server, directory: Path) -> str:
-    port, result = free_port(), directory / "dimseproxy.txt"
-    command = dimseproxy_command(port, sink.port, directory)
-    server = Server.start("dimseproxy", command, port, directory, environment())
+def _sampled(load: Load, sink: Server, directory: Path) -> str:
+    result = directory / "dimseproxy.txt"
+    subject = start_proxy(DIMSEPROXY, sink.port, directory, load.privacy)
     try:
         sampler = subprocess.Popen(
-            ["py-spy", "record", "--pid", str(server.pid), "--format", "raw", "--output", str(result)],
+            ["py-spy", "record", "--pid", str(process_of(subject).pid), "--format", "raw", "--output", str(result)],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        load(port, directory)
+        load.run(subject.port, directory)
         sampler.send_signal(signal.SIGINT)
         sampler.wait(SAMPLER_DEADLINE)
     finally:
-        server.stop()
+        subject.stop()
     counts: dict[str, int] = {}
     for line in result.read_text().splitlines():
         stack, _, samples = line.rpartition(" ")

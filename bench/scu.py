@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import socket
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
-from bench import wire
+from attrs import frozen
+
+from bench import queries, wire
 from bench.processes import BenchError
 
 DEADLINE = 60.0
 """Seconds that a peer may leave the SCU without a byte, unless the caller says otherwise."""
 _REQUEST = wire.associate_rq()
+_QUERY_REQUEST = wire.associate_rq(contexts=queries.CONTEXTS)
 _ECHO = wire.echo_rq(1)
+_READ_SIZE = 256 * 1024
 
 
 class Rejected(BenchError):
@@ -25,16 +30,39 @@ class Rejected(BenchError):
         self.answer = (result, source, reason)
 
 
-class Association:
-    """One association with what listens on a port of the loopback."""
+@frozen
+class Found:
+    """What a C-FIND brought."""
 
-    def __init__(self, port: int, deadline: float = DEADLINE) -> None:
+    answers: int
+    marked: int
+    """Answers with an original value in them."""
+    first: bytes
+    """The data set of the first answer; empty where there was none."""
+    status: int
+
+
+@frozen
+class Moved:
+    """What a C-MOVE said in the end (PS3.7 9.1.4.1)."""
+
+    completed: int
+    failed: int
+    warned: int
+    status: int
+
+
+class Association:
+    """One association with what listens on a port of the loopback; ``may_query`` proposes to find and to move too."""
+
+    def __init__(self, port: int, deadline: float = DEADLINE, may_query: bool = False) -> None:
         self._socket = socket.create_connection(("127.0.0.1", port), deadline)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._buffer = b""
+        self._at = 0
         self._rest: list[bytes] = []
         try:
-            self._socket.sendall(_REQUEST)
+            self._socket.sendall(_QUERY_REQUEST if may_query else _REQUEST)
             kind, body = self._read()
             if kind == wire.ASSOCIATE_RJ:
                 raise Rejected(body[1], body[2], body[3])
@@ -75,6 +103,44 @@ class Association:
             self._socket.sendall(run)
         self._expect(wire.P_DATA, self._read()[0])
 
+    def find(self, keys: bytes, rest_at: int = 0, rest: float = 0.0) -> Found:
+        """One C-FIND; after ``rest_at`` answers it reads nothing for ``rest`` seconds.
+
+        :raises BenchError: when it did not end with success
+        """
+        self._socket.sendall(queries.find_rq(1, keys))
+        answers = marked = 0
+        first = b""
+        for is_command, content in self._fragments():
+            if not is_command:
+                answers += 1
+                marked += queries.MARKER in content or queries.UID_MARKER in content
+                first = first or content
+                if answers == rest_at:
+                    time.sleep(rest)
+                continue
+            status = wire.number_in(content, 0x0900)
+            if status not in queries.PENDING_STATUSES:
+                if status != queries.SUCCESS:
+                    raise BenchError(f"the C-FIND ended with status {status:04X}")
+                return Found(answers, marked, first, status)
+        raise BenchError("the C-FIND did not end")
+
+    def move(self, destination: bytes, keys: bytes) -> Moved:
+        """One C-MOVE to an application, and what its final response says."""
+        self._socket.sendall(queries.move_rq(1, destination, keys))
+        for is_command, content in self._fragments():
+            if not is_command:
+                continue
+            status = wire.number_in(content, 0x0900)
+            if status not in queries.PENDING_STATUSES:
+                found = wire.elements_in(content)
+                completed, failed, warned = (
+                    int.from_bytes(found.get(number, b""), "little") for number in (0x1021, 0x1022, 0x1023)
+                )
+                return Moved(completed, failed, warned, status)
+        raise BenchError("the C-MOVE did not end")
+
     def release(self) -> None:
         """Release the association; the connection is closed by leaving the ``with``."""
         self._socket.sendall(wire.RELEASE_RQ_PDU)
@@ -92,18 +158,35 @@ class Association:
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
 
+    def _fragments(self) -> Iterator[tuple[bool, bytes]]:
+        """The command sets and data sets that come, whole: whether it is a command set, and its bytes."""
+        parts: dict[bool, bytes] = {True: b"", False: b""}
+        while True:
+            kind, body = self._read()
+            self._expect(wire.P_DATA, kind)
+            at = 0
+            while at < len(body):
+                length = int.from_bytes(body[at : at + 4], "big")
+                control = body[at + 5]
+                is_command = bool(control & wire.COMMAND)
+                parts[is_command] += body[at + 6 : at + 4 + length]
+                at += 4 + length
+                if control & wire.LAST:
+                    yield is_command, parts[is_command]
+                    parts[is_command] = b""
+
     def _read(self) -> tuple[int, bytes]:
         while True:
-            if len(self._buffer) >= 6:
-                kind, length = wire.HEADER.unpack_from(self._buffer)
-                if len(self._buffer) >= 6 + length:
-                    body = self._buffer[6 : 6 + length]
-                    self._buffer = self._buffer[6 + length :]
-                    return kind, body
-            data = self._socket.recv(65536)
+            start, end = self._at, len(self._buffer)
+            if end - start >= 6:
+                kind, length = wire.HEADER.unpack_from(self._buffer, start)
+                if end - start >= 6 + length:
+                    self._at = start + 6 + length
+                    return kind, self._buffer[start + 6 : self._at]
+            data = self._socket.recv(_READ_SIZE)
             if not data:
                 raise BenchError("the peer closed the connection")
-            self._buffer += data
+            self._buffer, self._at = self._buffer[start:] + data, 0
 
     @staticmethod
     def _expect(wanted: int, kind: int) -> None:

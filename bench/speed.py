@@ -112,23 +112,30 @@ def _measure(
     objects = workload.write(directory)
     sink = dcmtk.start_sink(directory, environment)
     running: dict[str, Subject] = {}
-    measured = {name: Measured() for name in names}
     try:
         for name in names:
             running[name] = start(name, sink.port, directory, options.others)
-        if environment:
-            # One run each that does not count: what is read or imported once is there from then on.
-            for name in names:
-                dcmtk.send(running[name].port, objects, environment)
-        for name in in_turn(names, rounds):
-            subject, found = running[name], measured[name]
-            before = subject.cpu()
-            found.wall.append(dcmtk.send(subject.port, objects, environment).wall)
-            found.cpu.append(subject.cpu() - before)
-            if subject.server:
-                found.peak = max(found.peak, subject.server.usage().peak)
+        return measure(running, objects, rounds, environment)
     finally:
         for subject in running.values():
             subject.stop()
         sink.stop()
+
+
+def measure(
+    running: dict[str, Subject], objects: Path, rounds: int, environment: dict[str, str], *options: str
+) -> dict[str, Measured]:
+    """Send the objects through each of the subjects in each round; ``options`` go to ``storescu``."""
+    measured = {name: Measured() for name in running}
+    if environment:
+        # One run each that does not count: what is read or imported once is there from then on.
+        for subject in running.values():
+            dcmtk.send(subject.port, objects, environment, *options)
+    for name in in_turn(tuple(running), rounds):
+        subject, found = running[name], measured[name]
+        before = subject.cpu()
+        found.wall.append(dcmtk.send(subject.port, objects, environment, *options).wall)
+        found.cpu.append(subject.cpu() - before)
+        if subject.server:
+            found.peak = max(found.peak, subject.server.usage().peak)
     return measured

@@ -6,6 +6,7 @@ import os
 import shlex
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from attrs import field, frozen
@@ -75,9 +76,9 @@ def start(name: str, sink: int, directory: Path, others: dict[str, str] | None =
         return Subject(name, sink)
     port = free_port()
     if name in (HAPROXY, HAPROXY_ONE):
-        command = _haproxy(port, sink, directory, one_thread=name == HAPROXY_ONE)
-    elif name == DIMSEPROXY:
-        command = dimseproxy_command(port, sink, directory)
+        return Subject(name, port, start_haproxy(port, sink, directory, one_thread=name == HAPROXY_ONE))
+    if name == DIMSEPROXY:
+        command = twistd_command(DIMSEPROXY_CONFIGURATION.format(port=port, sink=sink), port, directory)
     elif others and name in others:
         command = [word.format(port=port, sink=sink) for word in shlex.split(others[name])]
     else:
@@ -90,18 +91,22 @@ def environment() -> dict[str, str]:
     return {"PYTHONPATH": os.pathsep.join(filter(None, [str(CHECKOUT), os.environ.get("PYTHONPATH")]))}
 
 
-def dimseproxy_command(port: int, sink: int, directory: Path, *options: str) -> list[str]:
-    """The command that serves the port and relays to the sink: ``options`` go to twistd."""
-    configuration = directory / f"dimseproxy.{port}.yaml"
-    configuration.write_text(DIMSEPROXY_CONFIGURATION.format(port=port, sink=sink))
-    return [*TWISTD, *options, "-n", "--pidfile=", "dimseproxy", "--config", str(configuration)]
+def twistd_command(configuration: str, port: int, directory: Path, launcher: Sequence[str] = TWISTD) -> list[str]:
+    """The command that serves under a configuration, which is written to the directory."""
+    file = directory / f"dimseproxy.{port}.yaml"
+    file.write_text(configuration)
+    return [*launcher, "-n", "--pidfile=", "dimseproxy", "--config", str(file)]
 
 
-def _haproxy(port: int, sink: int, directory: Path, one_thread: bool) -> list[str]:
+def start_haproxy(port: int, sink: int, directory: Path, one_thread: bool = False) -> Server:
+    """HAProxy in TCP mode, with its default number of threads or one.
+
+    :raises BenchError: when it is not installed or does not start
+    """
     executable = shutil.which("haproxy") or shutil.which("/usr/sbin/haproxy")
     if executable is None:
         raise BenchError("haproxy is not installed")
     configuration = directory / f"haproxy.{port}.cfg"
     threads = "    nbthread 1" if one_thread else ""
     configuration.write_text(HAPROXY_CONFIGURATION.format(port=port, sink=sink, threads=threads))
-    return [executable, "-db", "-f", str(configuration)]
+    return Server.start(HAPROXY, [executable, "-db", "-f", str(configuration)], port, directory)

@@ -6,7 +6,7 @@ It knows nothing of dimseproxy's own codec: a mistake there must not be made twi
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 VERIFICATION = b"1.2.840.10008.1.1"
 CT_IMAGE_STORAGE = b"1.2.840.10008.5.1.4.1.1.2"
@@ -17,6 +17,8 @@ INSTANCE = b"2.25.281474976710655"
 ASSOCIATE_RQ, ASSOCIATE_AC, ASSOCIATE_RJ, P_DATA, RELEASE_RQ, RELEASE_RP, ABORT = range(1, 8)
 HEADER = struct.Struct(">BxL")
 ECHO_CONTEXT, STORE_CONTEXT = 1, 3
+CONTEXTS = {ECHO_CONTEXT: VERIFICATION, STORE_CONTEXT: CT_IMAGE_STORAGE}
+"""What the raw SCU proposes unless it is asked for more: abstract syntaxes by context id."""
 MAX_PDU_LENGTH = 16384
 """What each of the raw peers says it receives: DCMTK's usual value."""
 
@@ -39,87 +41,112 @@ def _user_information() -> bytes:
     return _item(0x50, maximum + _item(0x52, b"2.25.1") + _item(0x55, b"BENCH"))
 
 
-def associate_rq(calling: bytes = b"BENCH", called: bytes = b"SINK") -> bytes:
-    """A request for Verification and CT Image Storage."""
-    contexts = b"".join(
+def associate_rq(calling: bytes = b"BENCH", called: bytes = b"SINK", contexts: Mapping[int, bytes] = CONTEXTS) -> bytes:
+    """A request for the contexts, each in implicit VR little endian; Verification and CT Image Storage by default."""
+    proposed = b"".join(
         _item(0x20, struct.pack(">B3x", number) + _item(0x30, syntax) + _item(0x40, TRANSFER_SYNTAX))
-        for number, syntax in ((ECHO_CONTEXT, VERIFICATION), (STORE_CONTEXT, CT_IMAGE_STORAGE))
+        for number, syntax in contexts.items()
     )
     fixed = struct.pack(">H2x16s16s32x", 1, called.ljust(16), calling.ljust(16))
-    return pdu(ASSOCIATE_RQ, fixed + _item(0x10, APPLICATION_CONTEXT) + contexts + _user_information())
+    return pdu(ASSOCIATE_RQ, fixed + _item(0x10, APPLICATION_CONTEXT) + proposed + _user_information())
 
 
 def associate_ac(request: bytes) -> bytes:
-    """The acceptance of both contexts, to the body of a request: its titles are sent back (PS3.8 9.3.3)."""
+    """The acceptance of all that the body of a request proposes, each context in its first transfer syntax.
+
+    The titles are sent back as they came (PS3.8 9.3.3).
+    """
     contexts = b"".join(
-        _item(0x21, struct.pack(">B3x", number) + _item(0x40, TRANSFER_SYNTAX))
-        for number in (ECHO_CONTEXT, STORE_CONTEXT)
+        _item(0x21, struct.pack(">B3x", body[0]) + _item(0x40, _first_transfer_syntax(body)))
+        for kind, body in _items(request[68:])
+        if kind == 0x20
     )
     return pdu(ASSOCIATE_AC, request[:68] + _item(0x10, APPLICATION_CONTEXT) + contexts + _user_information())
+
+
+def _items(body: bytes) -> Iterator[tuple[int, bytes]]:
+    at = 0
+    while at < len(body):
+        kind, length = struct.unpack_from(">BxH", body, at)
+        yield kind, body[at + 4 : at + 4 + length]
+        at += 4 + length
+
+
+def _first_transfer_syntax(context: bytes) -> bytes:
+    return next(body for kind, body in _items(context[4:]) if kind == 0x40)
 
 
 RELEASE_RQ_PDU = pdu(RELEASE_RQ, bytes(4))
 RELEASE_RP_PDU = pdu(RELEASE_RP, bytes(4))
 
 
-def _element(number: int, value: bytes) -> bytes:
+def element(number: int, value: bytes) -> bytes:
+    """An element of a command set, of a value padded already."""
     return struct.pack("<HHL", 0, number, len(value)) + value
 
 
-def _uid(value: bytes) -> bytes:
+def uid(value: bytes) -> bytes:
+    """A UID padded to an even length (PS3.5 9.1)."""
     return value + bytes(len(value) % 2)
 
 
-def _command(context: int, elements: bytes) -> bytes:
-    command_set = _element(0x0000, struct.pack("<L", len(elements))) + elements
-    return pdu(P_DATA, _pdv(context, COMMAND | LAST, command_set))
+def command(context: int, elements: bytes) -> bytes:
+    """A command set of these elements, with its group length, in a PDU of its own."""
+    command_set = element(0x0000, struct.pack("<L", len(elements))) + elements
+    return pdu(P_DATA, pdv(context, COMMAND | LAST, command_set))
 
 
-def _pdv(context: int, control: int, fragment: bytes) -> bytes:
+def pdv(context: int, control: int, fragment: bytes) -> bytes:
+    """A PDV item: a fragment with its message control header (PS3.8 9.3.5.1, E.2)."""
     return struct.pack(">LBB", len(fragment) + 2, context, control) + fragment
 
 
-def _us(number: int, value: int) -> bytes:
-    return _element(number, struct.pack("<H", value))
+def us(number: int, value: int) -> bytes:
+    """An element of a command set of value representation US."""
+    return element(number, struct.pack("<H", value))
 
 
 def echo_rq(message_id: int) -> bytes:
     """A C-ECHO request."""
-    elements = _element(0x0002, _uid(VERIFICATION)) + _us(0x0100, C_ECHO_RQ) + _us(0x0110, message_id)
-    return _command(ECHO_CONTEXT, elements + _us(0x0800, NO_DATA_SET))
+    elements = element(0x0002, uid(VERIFICATION)) + us(0x0100, C_ECHO_RQ) + us(0x0110, message_id)
+    return command(ECHO_CONTEXT, elements + us(0x0800, NO_DATA_SET))
 
 
 def echo_rsp(message_id: int) -> bytes:
     """The C-ECHO response of success."""
-    elements = _element(0x0002, _uid(VERIFICATION)) + _us(0x0100, C_ECHO_RQ | RESPONSE)
-    elements += _us(0x0120, message_id) + _us(0x0800, NO_DATA_SET) + _us(0x0900, 0)
-    return _command(ECHO_CONTEXT, elements)
+    elements = element(0x0002, uid(VERIFICATION)) + us(0x0100, C_ECHO_RQ | RESPONSE)
+    elements += us(0x0120, message_id) + us(0x0800, NO_DATA_SET) + us(0x0900, 0)
+    return command(ECHO_CONTEXT, elements)
 
 
 def store_rq(message_id: int) -> bytes:
     """A C-STORE request; its data set follows."""
-    elements = _element(0x0002, _uid(CT_IMAGE_STORAGE)) + _us(0x0100, C_STORE_RQ) + _us(0x0110, message_id)
-    elements += _us(0x0700, 0) + _us(0x0800, DATA_SET) + _element(0x1000, _uid(INSTANCE))
-    return _command(STORE_CONTEXT, elements)
+    elements = element(0x0002, uid(CT_IMAGE_STORAGE)) + us(0x0100, C_STORE_RQ) + us(0x0110, message_id)
+    elements += us(0x0700, 0) + us(0x0800, DATA_SET) + element(0x1000, uid(INSTANCE))
+    return command(STORE_CONTEXT, elements)
 
 
-def store_rsp(message_id: int) -> bytes:
+def store_rsp(
+    message_id: int, context: int = STORE_CONTEXT, sop_class: bytes = CT_IMAGE_STORAGE, instance: bytes = INSTANCE
+) -> bytes:
     """The C-STORE response of success."""
-    elements = _element(0x0002, _uid(CT_IMAGE_STORAGE)) + _us(0x0100, C_STORE_RQ | RESPONSE)
-    elements += _us(0x0120, message_id) + _us(0x0800, NO_DATA_SET) + _us(0x0900, 0)
-    return _command(STORE_CONTEXT, elements + _element(0x1000, _uid(INSTANCE)))
+    elements = element(0x0002, uid(sop_class)) + us(0x0100, C_STORE_RQ | RESPONSE)
+    elements += us(0x0120, message_id) + us(0x0800, NO_DATA_SET) + us(0x0900, 0)
+    return command(context, elements + element(0x1000, uid(instance)))
+
+
+def data_element(tag: int, value: bytes) -> bytes:
+    """An element of a data set in implicit VR little endian, of a value padded already."""
+    return struct.pack("<HHL", tag >> 16, tag & 0xFFFF, len(value)) + value
 
 
 def data_set_start() -> bytes:
     """The elements before the pixel data, and the header of pixel data of 2**32 - 2 bytes."""
 
-    def element(group: int, number: int, value: bytes) -> bytes:
-        return struct.pack("<HHL", group, number, len(value)) + value
-
     return (
-        element(0x0008, 0x0016, _uid(CT_IMAGE_STORAGE))
-        + element(0x0008, 0x0018, _uid(INSTANCE))
-        + element(0x0010, 0x0020, b"BENCH ")
+        data_element(0x00080016, uid(CT_IMAGE_STORAGE))
+        + data_element(0x00080018, uid(INSTANCE))
+        + data_element(0x00100020, b"BENCH ")
         + struct.pack("<HHL", 0x7FE0, 0x0010, 0xFFFFFFFE)
     )
 
@@ -130,15 +157,25 @@ def data_set(length: int) -> Iterator[bytes]:
     The pixel data is shorter than its element says: nothing on the way to the sink reads so far.
     """
     fragment = MAX_PDU_LENGTH - 6
-    yield pdu(P_DATA, _pdv(STORE_CONTEXT, 0, data_set_start()))
-    full = pdu(P_DATA, _pdv(STORE_CONTEXT, 0, bytes(fragment)))
+    yield pdu(P_DATA, pdv(STORE_CONTEXT, 0, data_set_start()))
+    full = pdu(P_DATA, pdv(STORE_CONTEXT, 0, bytes(fragment)))
     run = full * 32
     remaining = length // fragment
     while remaining >= 32:
         yield run
         remaining -= 32
     yield full * remaining
-    yield pdu(P_DATA, _pdv(STORE_CONTEXT, LAST, bytes(2)))
+    yield pdu(P_DATA, pdv(STORE_CONTEXT, LAST, bytes(2)))
+
+
+def elements_in(command_set: bytes) -> dict[int, bytes]:
+    """The raw values of a command set by element number."""
+    found, at = {}, 0
+    while at < len(command_set):
+        number, length = struct.unpack_from("<2xHL", command_set, at)
+        found[number] = command_set[at + 8 : at + 8 + length]
+        at += 8 + length
+    return found
 
 
 def number_in(command_set: bytes, number: int) -> int:

@@ -8,6 +8,8 @@ from attrs import frozen
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
+from bench import ct_head
+
 KIB = 1024
 MIB = 1024 * KIB
 
@@ -19,6 +21,8 @@ class Workload:
     name: str
     objects: int
     pixel_bytes: int
+    has_full_head: bool = False
+    """Whether the objects carry what a scanner writes, not only what the standard requires."""
 
     @property
     def megabytes(self) -> float:
@@ -27,26 +31,31 @@ class Workload:
 
     def write(self, parent: Path) -> Path:
         """Write the objects as files into a new directory beneath ``parent``, and return it."""
-        directory = parent / self.name.replace(" ", "-")
+        directory = parent / self.name.replace(" ", "-").replace("'", "")
         directory.mkdir(parents=True)
         study, series = generate_uid(), generate_uid()
         # Not all zero, so that nothing on the way can be clever about it; the same in all, for speed.
         pixels = bytes(range(256)) * (self.pixel_bytes // 256)
         for index in range(self.objects):
-            _write_object(directory / f"{index:05d}.dcm", study, series, index, pixels)
+            data_set = new_object(study, series, index, pixels)
+            if self.has_full_head:
+                ct_head.fill(data_set, index)
+            data_set.save_as(directory / f"{index:05d}.dcm", enforce_file_format=True)
         return directory
 
     def scaled(self, divisor: int) -> Workload:
         """The same with fewer objects, at least one."""
-        return Workload(self.name, max(1, self.objects // divisor), self.pixel_bytes)
+        return Workload(self.name, max(1, self.objects // divisor), self.pixel_bytes, self.has_full_head)
 
 
 CT = Workload("300 CT of 512 KiB", 300, 512 * KIB)
 BIG = Workload("2 objects of 200 MiB", 2, 200 * MIB)
+FULL_CT = Workload("300 CT of 512 KiB with a scanner's head", 300, 512 * KIB, has_full_head=True)
 SMALL = Workload("500 small objects", 500, 12 * KIB)
 
 
-def _write_object(path: Path, study: str, series: str, index: int, pixels: bytes) -> None:
+def new_object(study: str, series: str, index: int, pixels: bytes) -> Dataset:
+    """An image with what the standard requires of it: a CT, or where it is small, an MR."""
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = CTImageStorage if len(pixels) >= 64 * KIB else MRImageStorage
     meta.MediaStorageSOPInstanceUID = generate_uid()
@@ -71,4 +80,4 @@ def _write_object(path: Path, study: str, series: str, index: int, pixels: bytes
     data_set.Columns = 128 if len(pixels) < 64 * KIB else 512 if len(pixels) < MIB else 4096
     data_set.Rows = len(pixels) // (2 * data_set.Columns)
     data_set.PixelData = pixels
-    data_set.save_as(path, enforce_file_format=True)
+    return data_set

@@ -1,0 +1,165 @@
+"""What a C-MOVE costs through the shield: 400 CT objects of Orthanc to an application, with gPAS 5 ms away.
+
+The shield is started anew for each C-MOVE: of the objects' values it has seen those of the study alone, which the
+caller has asked for.  HAProxy stands on the way of the objects only: it is what a second hop costs at the least.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import pydicom
+from attrs import frozen
+
+from bench import dcmtk, queries
+from bench.options import Options
+from bench.orthanc import TITLE as PACS_TITLE
+from bench.orthanc import start_orthanc
+from bench.processes import BenchError, Server, free_port
+from bench.pseudonymise import originals_in
+from bench.samples import in_turn, paired_ratio, summarise
+from bench.scu import Association
+from bench.shields import SHIELD, SHIELD_VAULT_UIDS, TITLE, gpas_shield, start_gpas, start_proxy
+from bench.speed import Measured
+from bench.subjects import DIMSEPROXY, DIRECT, HAPROXY, Subject, start_haproxy
+from bench.table import Report, Verdict, markdown, spread
+from bench.workloads import FULL_CT, Workload
+
+OBJECTS = Workload("400 CT of 512 KiB with a scanner's head", 400, FULL_CT.pixel_bytes, has_full_head=True)
+SHIELDS = (SHIELD, SHIELD_VAULT_UIDS)
+QUICK_DIVISOR = 10
+ROUNDS = 7
+TARGET = 1.2
+"""At most this many times the PACS's own time."""
+DESTINATION, BEHIND_HAPROXY = b"SINK", b"BEHINDHAPROXY"
+"""The titles that the PACS knows: the application that wants the objects, and the same behind HAProxy."""
+
+
+@frozen
+class _Setting:
+    """Who takes part: the PACS, which knows the sink and a proxy, and the pseudonym service."""
+
+    pacs: Server
+    gpas: Server
+    sink: int
+    proxy: int
+    haproxy: int
+    study: bytes
+    description: bytes
+    directory: Path
+
+    def start(self, name: str) -> Subject:
+        """A way to the PACS. It has seen a C-FIND."""
+        if name == DIRECT:
+            return Subject(DIRECT, self.pacs.port)
+        if name == HAPROXY:
+            server = start_haproxy(self.haproxy, self.sink, self.directory)
+            return Subject(HAPROXY, self.pacs.port, server)
+        privacy = gpas_shield(self.gpas.port, with_uids=name == SHIELD) if name in SHIELDS else None
+        applications = {DESTINATION.decode(): self.sink}
+        return start_proxy(
+            name,
+            self.pacs.port,
+            self.directory,
+            privacy,
+            called=PACS_TITLE,
+            applications=applications,
+            port=self.proxy,
+        )
+
+
+def run_retrieve(options: Options, directory: Path) -> list[Report]:
+    """The time of a C-MOVE of one study, directly and through the proxy."""
+    workload = OBJECTS.scaled(QUICK_DIVISOR if options.quick else 1)
+    rounds = options.rounds or (2 if options.quick else ROUNDS)
+    names = options.subjects((DIRECT, HAPROXY, DIMSEPROXY, *SHIELDS))
+    objects = workload.write(directory)
+    sent = pydicom.dcmread(min(objects.iterdir()), stop_before_pixels=True)
+    measured = {name: Measured() for name in names}
+    with ExitStack() as running:
+        gpas = start_gpas(directory)
+        running.callback(gpas.stop)
+        sink, proxy, haproxy = free_port(), free_port(), free_port()
+        known = {DESTINATION.decode(): sink, BEHIND_HAPROXY.decode(): haproxy, TITLE: proxy}
+        pacs = start_orthanc(directory, known, dcmtk.NO_NAGLE)
+        running.callback(pacs.stop)
+        dcmtk.send(pacs.port, objects, dcmtk.NO_NAGLE)
+        study, description = sent.StudyInstanceUID.encode(), sent.StudyDescription.encode()
+        setting = _Setting(pacs, gpas, sink, proxy, haproxy, study, description, directory)
+        for name in names:
+            _check(setting, name, workload, min(objects.iterdir()))
+        receiver = dcmtk.start_sink(directory, dcmtk.NO_NAGLE, port=sink)
+        running.callback(receiver.stop)
+        for name in in_turn(names, rounds):
+            subject = setting.start(name)
+            try:
+                _timed_move(setting, subject, workload.objects, measured[name])
+            finally:
+                subject.stop()
+    return [_report(workload, rounds, measured)]
+
+
+def _timed_move(setting: _Setting, subject: Subject, wanted: int, measured: Measured) -> None:
+    destination = BEHIND_HAPROXY if subject.name == HAPROXY else DESTINATION
+    with Association(subject.port, may_query=True) as association:
+        found = association.find(queries.studies(setting.description))
+        if found.answers != 1:
+            raise BenchError(f"{subject.name}: {found.answers} studies were found, not 1")
+        study = queries.value_of(found.first, queries.STUDY_INSTANCE)
+        if (study == setting.study) is (subject.name in SHIELDS):
+            raise BenchError(f"{subject.name}: the study was found under {study.decode()}, not as it should")
+        before, started = subject.cpu(), time.perf_counter()
+        moved = association.move(destination, queries.study(study))
+        measured.wall.append(time.perf_counter() - started)
+        measured.cpu.append(subject.cpu() - before)
+        association.release()
+    if (moved.status, moved.completed, moved.failed, moved.warned) != (queries.SUCCESS, wanted, 0, 0):
+        raise BenchError(f"{subject.name}: the C-MOVE ended with {moved}")
+
+
+def _check(setting: _Setting, name: str, workload: Workload, sample: Path) -> None:
+    """Move the study once to a sink that keeps it, and see whether what arrives is what should.
+
+    :raises BenchError: when the shield shows an original, or the others do not
+    """
+    kept = setting.directory / f"moved-{name.replace(' ', '-')}"
+    kept.mkdir()
+    sink = dcmtk.start_sink(setting.directory, dcmtk.NO_NAGLE, kept, setting.sink)
+    try:
+        subject = setting.start(name)
+        try:
+            _timed_move(setting, subject, workload.objects, Measured())
+        finally:
+            subject.stop()
+    finally:
+        sink.stop()
+    # DicomShield's lists, which the shield is given, leave descriptions and the UIDs of references as they are.
+    shown = {"the patient", "the study", "the series", "the instance"}.intersection(originals_in(kept, sample))
+    if bool(shown) is (name in SHIELDS):
+        raise BenchError(f"{name}: of the originals arrived: {', '.join(sorted(shown)) or 'none'}")
+    arrived = sum(1 for _ in kept.iterdir())
+    if arrived != workload.objects:
+        raise BenchError(f"{name}: {arrived} objects arrived, not {workload.objects}")
+
+
+def _report(workload: Workload, rounds: int, measured: dict[str, Measured]) -> Report:
+    base = measured.get(DIRECT)
+    rows = [
+        [
+            name,
+            spread(summarise(found.wall)),
+            f"{paired_ratio(found.wall, base.wall):.2f}" if base else "-",
+            spread(summarise(cpu / workload.objects * 1000 for cpu in found.cpu)) if name != DIRECT else "-",
+        ]
+        for name, found in measured.items()
+    ]
+    header = ("subject", "wall s: median (min..max)", "x direct", "CPU ms each")
+    verdicts = []
+    for name in SHIELDS:
+        if base and name in measured:
+            claim = f"C-MOVE of {workload.objects} CT, {name}, wall / direct"
+            verdicts.append(Verdict(claim, paired_ratio(measured[name].wall, base.wall), "<=", TARGET, noisy=True))
+    title = f"C-MOVE of {workload.objects} CT of Orthanc, gPAS at 5 ms, {rounds} rounds, TCP_NODELAY"
+    return Report(title, (("", markdown(header, rows)),), tuple(verdicts))
