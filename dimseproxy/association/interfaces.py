@@ -139,6 +139,20 @@ class IOutbound(Interface):
         """
 
 
+class IForesees(Interface):
+    """An outbound that knows beforehand what a retrieve will bring."""
+
+    def foresee(sop_class: str, transfer_syntax: str, identifier: bytes) -> Deferred[Sequence[tuple[str, str]]]:
+        """
+        What a C-GET would send.
+
+        @param sop_class: of the C-GET.
+        @param transfer_syntax: of the identifier.
+        @return: fires with the SOP classes and the transfer syntaxes of the objects, each pair once, the commonest
+            first; or fails as the C-GET would.
+        """
+
+
 class ICallers(Interface):
     """What an inbound hands its callers to."""
 

@@ -61,6 +61,11 @@ _ENDED: Final = frozenset((State.IDLE, State.AWAITING_TRANSPORT_CLOSE))
 _numbers = count(1)
 
 
+def next_number() -> int:
+    """The number of a new association, by which the log tells it from all others."""
+    return next(_numbers)
+
+
 @implementer(IAssociation, IWatched)
 class Association(Protocol):
     """
@@ -74,7 +79,7 @@ class Association(Protocol):
     _stream: ByteStream
 
     def __init__(self, deadlines: IDeadlines, limits: Limits, *, is_requestor: bool) -> None:
-        self.number = next(_numbers)
+        self.number = next_number()
         self._deadlines = deadlines
         self._clock = deadlines.clock
         self._limits = limits

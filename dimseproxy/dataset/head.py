@@ -1,5 +1,5 @@
 """
-A few values from the beginning of a data set that is still arriving, and the one data set that we write.
+A few values from the beginning of a data set that is still arriving, and the few data sets that we write.
 
 Elements come in ascending order (PS3.5 7.1), so a value near the top is known long before the pixel data arrive.
 """
@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from io import BytesIO
 from typing import Final
 
+from pydicom.datadict import dictionary_VR
 from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filereader import read_dataset
@@ -110,9 +111,21 @@ class Head:
 
 def failed_list(transfer_syntax: str, sop_instances: Sequence[str]) -> bytes:
     """A data set with nothing but a Failed SOP Instance UID List (PS3.4 C.4.2.1.4.2)."""
-    encoding = encoding_of(transfer_syntax) or _LIKELY
     data_set = Dataset()
     data_set.FailedSOPInstanceUIDList = list(sop_instances)
+    return _encoded(transfer_syntax, data_set)
+
+
+def identifier(transfer_syntax: str, keys: Mapping[BaseTag, str]) -> bytes:
+    """The identifier of a C-FIND (PS3.4 C.4.1.1.3) with these keys, of which those without a value are asked for."""
+    data_set = Dataset()
+    for tag, value in keys.items():
+        data_set.add_new(tag, dictionary_VR(tag), value)
+    return _encoded(transfer_syntax, data_set)
+
+
+def _encoded(transfer_syntax: str, data_set: Dataset) -> bytes:
+    encoding = encoding_of(transfer_syntax) or _LIKELY
     out = DicomBytesIO()
     out.is_implicit_VR = encoding.is_implicit
     out.is_little_endian = encoding.is_little_endian

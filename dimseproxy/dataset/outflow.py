@@ -134,10 +134,12 @@ class Outflow:
         @return: whether there are more.
         @raise OperationRefused: where an element has no answer.
         """
-        end = self._next + budget
-        self._prepared.append(b"".join(_written(self.pieces[self._next : end])))
-        self._next = min(end, len(self.pieces))
-        return self._next < len(self.pieces)
+        start, end = self._next, min(self._next + budget, len(self.pieces))
+        self._prepared.append(b"".join(_written(self.pieces[start:end])))
+        # Let go of now, and not of a hundred thousand at once.
+        self.pieces[start:end] = [b""] * (end - start)
+        self._next = end
+        return end < len(self.pieces)
 
     def take_pieces(self) -> bytes:
         """

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
-from attrs import evolve
+from attrs import evolve, frozen
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from dimseproxy.association.interfaces import IAssociation, IAssociationUser, IIncomingAssociation
-from dimseproxy.config.settings import SAME_AS_CALLER
+from dimseproxy.config.settings import SAME_AS_CALLER, DimseOutbound, Settings
 from dimseproxy.dimse.parts import Part
 from dimseproxy.dimse.sop_classes import GET_OF_MOVE, MOVE_OF_GET, STORAGE_COMMITMENT_PUSH, service_of
 from dimseproxy.errors import (
@@ -33,6 +33,7 @@ from dimseproxy.relay.border import Border
 from dimseproxy.relay.destinations import ApplicationDestination, CallerDestination
 from dimseproxy.relay.filters import Filter, KnownDestinations, Permissions
 from dimseproxy.relay.get_for_move import MovesByGet, Originator
+from dimseproxy.relay.looking_ahead import LooksAhead
 from dimseproxy.relay.privacy import Privacy
 from dimseproxy.relay.relay import Relay
 from dimseproxy.relay.retrieving import CommitmentsThrough, GetsByMove, MovesThrough
@@ -46,6 +47,31 @@ if TYPE_CHECKING:
 log = Logger()
 
 _UNCOMPRESSED: Final = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2")
+
+
+@frozen
+class Manner:
+    """
+    How an outbound is spoken to; see the keys of these names.
+
+    @ivar calling_ae_title: `SAME_AS_CALLER` keeps the caller's.
+    """
+
+    ae_title: str
+    calling_ae_title: str
+    retrieve: Literal["as-asked", "get", "move"]
+    deliver: Literal["through", "direct"]
+    move_titles: tuple[str, ...]
+
+
+def manner_towards(settings: Settings, name: str) -> Manner:
+    """How the outbound of this name is spoken to."""
+    outbound = settings.outbound[name]
+    if isinstance(outbound, DimseOutbound):
+        calling = outbound.calling_ae_title or settings.ae_title
+        return Manner(outbound.ae_title, calling, outbound.retrieve, outbound.deliver, outbound.move_titles)
+    # The archive knows objects by who sent them, and calls nobody: it is asked for what is to be moved.
+    return Manner(settings.ae_title, SAME_AS_CALLER, "get", "through", ())
 
 
 @implementer(IAssociationUser)
@@ -71,9 +97,8 @@ class Call:
         self._name = name
         self._may = may
         self._privacy = privacy
-        settings = reception.settings
-        self._outbound = settings.outbound[name]
-        calling = self._outbound.calling_ae_title or settings.ae_title
+        self._outbound = manner_towards(reception.settings, name)
+        calling = self._outbound.calling_ae_title
         self._calling_ae_title = association.request.calling_ae_title if calling == SAME_AS_CALLER else calling
         self._own_answers: list[AnsweredContext] = []
         self._own_roles: list[RoleSelection] = []
@@ -198,6 +223,13 @@ class Call:
             return reception.destination(title, known_as, self._privacy)
 
         filters: list[Filter] = [Permissions(self._may, abstract, answer)]
+        if (
+            self._privacy is not None
+            and self._privacy.looks_ahead
+            and not services.isdisjoint(("move", "get", "other"))
+        ):
+            asked = reception.outbound(self._name)
+            filters.append(LooksAhead(syntaxes, asked, outbound.ae_title, self._calling_ae_title, self._privacy.source))
         if not services.isdisjoint(("move", "other")):
             if outbound.retrieve == "get":
                 filters.append(

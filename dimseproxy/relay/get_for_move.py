@@ -4,6 +4,9 @@ C-MOVE towards an outbound that only has C-GET (`retrieve: get`).
 The application is asked first which objects it takes, on an association of its own; then the outbound is asked for
 C-GET and exactly those contexts, on another one.  Both use the same context ids, so the sub-operations cross as they
 are.  The caller's own association only carries the C-MOVE and its responses.
+
+Where the outbound knows what the C-GET will bring, the application is asked for that, in each transfer syntax that the
+objects have; else for all storage SOP classes, each in one transfer syntax of the application's choice.
 """
 
 from __future__ import annotations
@@ -14,17 +17,17 @@ from functools import cache
 from typing import Final
 
 from attrs import frozen
-from twisted.internet.defer import Deferred, inlineCallbacks
+from twisted.internet.defer import Deferred, inlineCallbacks, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from dimseproxy.association.interfaces import IAssociation, IAssociationUser, IOutbound
+from dimseproxy.association.interfaces import IAssociation, IAssociationUser, IForesees, IOutbound
 from dimseproxy.dimse.command_set import NO_DATA_SET, CommandField, CommandSet, Element
 from dimseproxy.dimse.parts import Command, DataSetFragment, Part
 from dimseproxy.dimse.sop_classes import GET_OF_MOVE
 from dimseproxy.dimse.status import Status, is_done, is_pending
-from dimseproxy.errors import AbortSource, AssociationAborted, AssociationFailed
+from dimseproxy.errors import AbortSource, AssociationAborted, AssociationFailed, OperationRefused
 from dimseproxy.relay.destinations import ApplicationDestination, ApplicationLeg
 from dimseproxy.relay.filters import Answer, Refusing
 from dimseproxy.ul.negotiation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
@@ -67,6 +70,10 @@ _TRANSFER_SYNTAXES: Final = tuple(
 )
 
 
+#: Objects without compression can be had in another one of these.
+_UNCOMPRESSED: Final = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2", "1.2.840.10008.1.2.2")
+
+
 @cache
 def storage_sop_classes() -> tuple[str, ...]:
     """The storage SOP classes that are offered to an application: those of the standard, commonest first."""
@@ -99,6 +106,24 @@ _COMMON: Final = (
 
 def _is_image(uid: object) -> bool:
     return getattr(uid, "name", "").endswith("Storage") and not getattr(uid, "is_retired", True)
+
+
+def foreseen_contexts(pairs: Sequence[tuple[str, str]]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """
+    What an application is asked for, given what will come: a context for each SOP class and transfer syntax, so that it
+    cannot choose one of them at the cost of the others, and for objects without compression one more with the others.
+
+    @param pairs: SOP class and transfer syntax, the commonest first.
+    @return: the abstract syntax and the transfer syntaxes of each context.
+    """
+    contexts = [(sop_class, (syntax,)) for sop_class, syntax in pairs]
+    others = []
+    for sop_class in dict.fromkeys(sop_class for sop_class, _ in pairs):
+        present = {syntax for uid, syntax in pairs if uid == sop_class}
+        alternatives = tuple(syntax for syntax in _UNCOMPRESSED if syntax not in present)
+        if alternatives and not present.isdisjoint(_UNCOMPRESSED):
+            others.append((sop_class, alternatives))
+    return (*contexts, *others)[:_MAX_STORAGE_CONTEXTS]
 
 
 @frozen
@@ -229,23 +254,29 @@ class _Get:
     def _open(self, outbound: IOutbound, called: str, calling: str):  # type: ignore[no-untyped-def]
         if self.is_too_long:
             raise AssociationFailed("the identifier is too long")
+        wanted = yield self._wanted(outbound)
         storage = tuple(
-            ProposedContext(2 * index + 3, sop_class, _TRANSFER_SYNTAXES)
-            for index, sop_class in enumerate(storage_sop_classes())
+            ProposedContext(2 * index + 3, sop_class, syntaxes) for index, (sop_class, syntaxes) in enumerate(wanted)
         )
-        self._application = yield self._destination.open(_request(storage, (), "", ""))
         if self._is_over:
-            self._application.cut()
             return
-        self._application.use(self)
-        accepted = tuple(
-            ProposedContext(each.context_id, each.abstract_syntax, (self._application.accepted[each.context_id],))
-            for each in storage
-            if each.context_id in self._application.accepted
-        )
+        accepted: tuple[ProposedContext, ...] = ()
+        # Where nothing will come, nobody has to be there to take it.
+        if storage:
+            self._application = yield self._destination.open(_request(storage, (), "", ""))
+            if self._is_over:
+                self._application.cut()
+                return
+            self._application.use(self)
+            accepted = tuple(
+                ProposedContext(each.context_id, each.abstract_syntax, (self._application.accepted[each.context_id],))
+                for each in storage
+                if each.context_id in self._application.accepted
+            )
         self._get_context = 1
         get = ProposedContext(1, GET_OF_MOVE[self.request.command_set.sop_class], (self._transfer_syntax,))
-        roles = tuple(RoleSelection(each.abstract_syntax, False, True) for each in accepted)
+        taken = dict.fromkeys(each.abstract_syntax for each in accepted)
+        roles = tuple(RoleSelection(abstract_syntax, False, True) for abstract_syntax in taken)
         self._outbound = yield outbound.associate(_request((get, *accepted), roles, called, calling))
         if self._is_over:
             self._outbound.abort(AbortSource.SERVICE_USER, 0)
@@ -265,11 +296,24 @@ class _Get:
         if self._is_cancelled:
             self.cancel()
 
+    def _wanted(self, outbound: IOutbound) -> Deferred[Sequence[tuple[str, tuple[str, ...]]]]:
+        """What the application is asked for: abstract syntaxes, each with transfer syntaxes."""
+        foreseeing = IForesees(outbound, None)
+        if foreseeing is None:
+            return succeed([(sop_class, _TRANSFER_SYNTAXES) for sop_class in storage_sop_classes()])
+        foreseen: Deferred[Sequence[tuple[str, str]]] = foreseeing.foresee(
+            GET_OF_MOVE[self.request.command_set.sop_class], self._transfer_syntax, bytes(self.identifier)
+        )
+        return foreseen.addCallback(foreseen_contexts)
+
     def _failed(self, failure: Failure) -> None:
         number = self._originator.association.number
         if failure.check(AssociationFailed):
             error = failure.getErrorMessage()
             log.info("association {number}: C-MOVE by C-GET failed: {error}", number=number, error=error)
+        elif isinstance(failure.value, OperationRefused):
+            self._fail(failure.value.status)
+            return
         else:
             log.failure("association {number}: C-MOVE by C-GET broke", failure, number=number)
         self._fail()
@@ -377,7 +421,7 @@ class _Get:
         if self._application is not None:
             self._application.cut()
 
-    def _fail(self) -> None:
+    def _fail(self, status: int = Status.UNABLE_TO_PERFORM_SUB_OPERATIONS) -> None:
         if self._is_over:
             return
         request = self.request.command_set
@@ -387,7 +431,7 @@ class _Get:
                 Element.COMMAND_FIELD: CommandField.C_MOVE_RSP,
                 Element.MESSAGE_ID_BEING_RESPONDED_TO: request.message_id,
                 Element.COMMAND_DATA_SET_TYPE: NO_DATA_SET,
-                Element.STATUS: Status.UNABLE_TO_PERFORM_SUB_OPERATIONS,
+                Element.STATUS: status,
                 Element.COMPLETED_SUB_OPERATIONS: self._sent[True],
                 Element.FAILED_SUB_OPERATIONS: self._sent[False] + len(self._asked),
                 Element.WARNING_SUB_OPERATIONS: 0,

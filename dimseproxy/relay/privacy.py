@@ -24,11 +24,13 @@ class Privacy:
     @ivar source: where pseudonyms come from.
     @ivar key: gives the key of what is derived from a patient, such as its date shift; raises `SourceUnavailable`
         before the source is open.
+    @ivar looks_ahead: whether the source is so far away that a retrieve's instances are asked for before they come.
     """
 
     policy: Policy
     source: IPseudonyms
     key: Callable[[], bytes] = field(repr=False)
+    looks_ahead: bool = False
 
     @property
     def outbound_holds_originals(self) -> bool:

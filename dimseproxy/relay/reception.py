@@ -123,7 +123,8 @@ class Reception:
         address = parse_address(association.peer.host)
         for name, outbound in self._settings.outbound.items():
             if (
-                request.calling_ae_title == outbound.ae_title
+                isinstance(outbound, DimseOutbound)
+                and request.calling_ae_title == outbound.ae_title
                 and request.called_ae_title in self._titles(outbound)
                 and is_from(address, self._ways.outbound_hosts[name], outbound.from_, self._ways.addresses_of)
             ):

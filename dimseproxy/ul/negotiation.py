@@ -13,6 +13,7 @@ from typing import Final
 from attrs import evolve
 
 from dimseproxy.ul.pdu import AnsweredContext, AssociateAccept, AssociateRequest, ContextResult, ProposedContext
+from dimseproxy.ul.user_information import RoleSelection, UserInformation
 
 #: What we call ourselves on both legs (PS3.7 D.3.3.2).
 IMPLEMENTATION_CLASS_UID: Final = "2.25.172014886590241498467046391872460313857"
@@ -47,6 +48,18 @@ def outward_request(
             item for item in information.common_extended_negotiations if item.abstract_syntax in abstract_syntaxes
         ),
         user_identity=information.user_identity if with_user_identity else None,
+    )
+    return AssociateRequest(called_ae_title, calling_ae_title, tuple(contexts), information)
+
+
+def own_request(
+    contexts: Sequence[ProposedContext], roles: Sequence[RoleSelection], called_ae_title: str, calling_ae_title: str
+) -> AssociateRequest:
+    """What is asked for on our own account."""
+    information = UserInformation(
+        implementation_class_uid=IMPLEMENTATION_CLASS_UID,
+        implementation_version_name=IMPLEMENTATION_VERSION_NAME,
+        roles=tuple(roles),
     )
     return AssociateRequest(called_ae_title, calling_ae_title, tuple(contexts), information)
 

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from twisted.trial.unittest import TestCase
+from collections.abc import Sequence
 
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import TestCase
+from zope.interface import implementer
+
+from dimseproxy.association.interfaces import IForesees
 from dimseproxy.dimse.command_set import CommandField, Element
 from dimseproxy.dimse.parts import Command, Part
 from dimseproxy.dimse.status import Status
-from dimseproxy.errors import OutboundUnreachable
+from dimseproxy.errors import OperationRefused, OutboundUnreachable
 from dimseproxy.relay import get_for_move
-from tests.association.playing import CT, FIND, GET, MOVE, fragment, response, store
+from dimseproxy.ul.user_information import RoleSelection
+from tests.association.playing import CT, EXPLICIT, FIND, GET, IMPLICIT, MOVE, MR, fragment, response, store
 from tests.relay.data_sets import an_object, identifier
-from tests.relay.fakes import FakeAssociation, House
+from tests.relay.fakes import FakeAssociation, FakeOutbound, House
 from tests.relay.test_moves import cancel, move
+
+JPEG = "1.2.840.10008.1.2.4.50"
 
 
 class MovesByGetTests(TestCase):
@@ -231,3 +239,79 @@ class MovesByGetTests(TestCase):
         self.assertEqual(
             (self._status(), self.house.applications["OTHER"].requests), (Status.UNABLE_TO_PERFORM_SUB_OPERATIONS, [])
         )
+
+
+@implementer(IForesees)
+class ForeseeingOutbound(FakeOutbound):
+    """A PACS that knows what a retrieve brings."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[tuple[str, str, bytes]] = []
+        self.foreseen: Deferred[Sequence[tuple[str, str]]] = Deferred()
+
+    def foresee(self, sop_class: str, transfer_syntax: str, identifier: bytes) -> Deferred[Sequence[tuple[str, str]]]:
+        self.asked.append((sop_class, transfer_syntax, identifier))
+        return self.foreseen
+
+
+class ForeseenTests(TestCase):
+    def setUp(self) -> None:
+        self.house = House.with_pacs(retrieve="get")
+        self.pacs = self.house.pacs = ForeseeingOutbound()
+        self.house.reception.reconfigure(self.house.settings, self.house.ways())
+        self.caller = self.house.call(MOVE)
+        self.caller.hears(move("OTHER"))
+
+    def _asked(self, outbound: FakeOutbound) -> list[tuple[int, str, tuple[str, ...]]]:
+        (request,) = outbound.requests[-1:]
+        return [(each.context_id, each.abstract_syntax, each.transfer_syntaxes) for each in request.contexts]
+
+    def test_the_outbound_is_asked_what_will_come(self) -> None:
+        self.assertEqual(self.pacs.asked, [(GET, IMPLICIT, identifier("1.1"))])
+        self.assertEqual(self.house.applications["OTHER"].requests, [])
+
+    def test_the_application_is_asked_for_just_that(self) -> None:
+        self.pacs.foreseen.callback([(CT, JPEG), (CT, IMPLICIT), (MR, JPEG)])
+        self.assertEqual(
+            self._asked(self.house.applications["OTHER"]),
+            [
+                (3, CT, (JPEG,)),
+                (5, CT, (IMPLICIT,)),
+                (7, MR, (JPEG,)),
+                # In place of the uncompressed; what is compressed can be had in no other way.
+                (9, CT, (EXPLICIT, "1.2.840.10008.1.2.2")),
+            ],
+        )
+
+    def test_the_outbound_is_asked_for_what_was_accepted_with_one_role_each(self) -> None:
+        self.house.applications["OTHER"].refused = (MR,)
+        self.pacs.foreseen.callback([(CT, JPEG), (CT, IMPLICIT), (MR, JPEG)])
+        self.assertEqual(
+            self._asked(self.pacs),
+            [(1, GET, (IMPLICIT,)), (3, CT, (JPEG,)), (5, CT, (IMPLICIT,)), (9, CT, (EXPLICIT,))],
+        )
+        self.assertEqual(self.pacs.requests[-1].user_information.roles, (RoleSelection(CT, False, True),))
+
+    def test_where_nothing_will_come_nobody_is_called_to_take_it(self) -> None:
+        self.pacs.foreseen.callback([])
+        self.assertEqual(
+            (self.house.applications["OTHER"].requests, self._asked(self.pacs)), ([], [(1, GET, (IMPLICIT,))])
+        )
+        self.pacs.associations[-1].hears(response(CommandField.C_GET_RSP, 1))
+        self.assertEqual((self.caller.commands, self.pacs.associations[-1].told), (["C-MOVE-RSP"], ["release"]))
+
+    def test_no_more_contexts_than_there_are_ids(self) -> None:
+        self.pacs.foreseen.callback([(f"1.2.{number}", IMPLICIT) for number in range(200)])
+        self.assertEqual(len(self._asked(self.house.applications["OTHER"])), 127)
+
+    def test_what_cannot_be_retrieved_is_answered_so(self) -> None:
+        self.pacs.foreseen.errback(OperationRefused(Status.IDENTIFIER_DOES_NOT_MATCH, "no level"))
+        part = self.caller.sent[-1]
+        assert isinstance(part, Command)
+        self.assertEqual((part.command_set.name, part.command_set.status), ("C-MOVE-RSP", 0xA900))
+
+    def test_a_caller_that_is_gone_meanwhile_needs_nobody(self) -> None:
+        self.caller.ends()
+        self.pacs.foreseen.callback([(CT, JPEG)])
+        self.assertEqual(self.house.applications["OTHER"].requests, [])
