@@ -180,19 +180,19 @@ class Border:
 @implementer(IOutbound)
 class OutboundAcross:
     """
-    An application that takes objects from behind a policy.
+    One that is on the other side of a policy.
 
     @param outbound: how it is reached.
+    @param sends: what happens to the identities of what is sent to it.
     """
 
-    def __init__(self, outbound: IOutbound, privacy: Privacy, clock: IReactorTime) -> None:
+    def __init__(self, outbound: IOutbound, privacy: Privacy, sends: Direction, clock: IReactorTime) -> None:
         self._outbound = outbound
         self._privacy = privacy
+        self._sends = sends
         self._clock = clock
 
     def associate(self, request: AssociateRequest) -> Deferred[IAssociation]:
-        # The objects come from the outbound: as originals if that is where they are, else as pseudonyms.
-        sends = Direction.TO_PSEUDONYMS if self._privacy.outbound_holds_originals else Direction.TO_ORIGINALS
         return self._outbound.associate(request).addCallback(
-            lambda association: Border(association, self._privacy, sends, self._clock)
+            lambda association: Border(association, self._privacy, self._sends, self._clock)
         )

@@ -17,7 +17,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from dimseproxy.association.interfaces import IAssociation, IAssociationUser, IIncomingAssociation
+from dimseproxy.association.interfaces import IAssociation, IAssociationUser, IIncomingAssociation, IOutbound
 from dimseproxy.config.settings import SAME_AS_CALLER, DimseOutbound, Settings
 from dimseproxy.dimse.parts import Part
 from dimseproxy.dimse.sop_classes import GET_OF_MOVE, MOVE_OF_GET, STORAGE_COMMITMENT_PUSH, service_of
@@ -29,7 +29,7 @@ from dimseproxy.errors import (
     AssociationRejected,
 )
 from dimseproxy.privacy.identifiers import Direction
-from dimseproxy.relay.border import Border
+from dimseproxy.relay.border import Border, OutboundAcross
 from dimseproxy.relay.destinations import ApplicationDestination, CallerDestination
 from dimseproxy.relay.filters import Filter, KnownDestinations, Permissions
 from dimseproxy.relay.get_for_move import MovesByGet, Originator
@@ -200,6 +200,13 @@ class Call:
     def _bordered(self, association: IAssociation, privacy: Privacy) -> IAssociation:
         return Border(association, privacy, Direction.TO_PSEUDONYMS, self._reception.clock)
 
+    def _outbound_inside(self) -> IOutbound:
+        """The outbound, for associations of our own: with the border that the relayed one has."""
+        outbound = self._reception.outbound(self._name)
+        if self._privacy is None or self._privacy.outbound_holds_originals:
+            return outbound
+        return OutboundAcross(outbound, self._privacy, Direction.TO_PSEUDONYMS, self._reception.clock)
+
     def _refused(self, failure: Failure) -> None:
         error = failure.value
         rejection = error.rejection if isinstance(error, AssociationRejected) else TEMPORARY_CONGESTION
@@ -222,6 +229,9 @@ class Call:
         def find(title: str) -> ApplicationDestination | None:
             return reception.destination(title, known_as, self._privacy)
 
+        def find_inside(title: str) -> ApplicationDestination | None:
+            return reception.destination(title, known_as, None if self._sends_pseudonyms_outward else self._privacy)
+
         filters: list[Filter] = [Permissions(self._may, abstract, answer)]
         if (
             self._privacy is not None
@@ -235,8 +245,8 @@ class Call:
                 filters.append(
                     MovesByGet(
                         Originator(association, originator, answer, relay.silence.broken),
-                        find,
-                        reception.outbound(self._name),
+                        find_inside,
+                        self._outbound_inside(),
                         outbound.ae_title,
                         self._calling_ae_title,
                     )

@@ -17,6 +17,7 @@ from dimseproxy.dimse.status import Status, is_pending
 from dimseproxy.errors import OperationRefused
 from dimseproxy.privacy.identifiers import Direction
 from dimseproxy.privacy.identity import WELL_KNOWN_UIDS, Identity, Kind
+from dimseproxy.privacy.new_uids import new_uid
 from dimseproxy.pseudonyms.interfaces import Pseudonyms, SourceRefused, SourceUnavailable
 from dimseproxy.relay.crossing import CrossedRequest, Way
 
@@ -104,8 +105,10 @@ class CrossingMessage:
     def _counterpart(self, instance: Identity, values: Mapping[Identity, str]) -> str:
         if instance in values:
             return values[instance]
-        if self._way.direction is Direction.TO_ORIGINALS and self._way.privacy.lets_unknown_instances_pass:
-            return instance.value
+        privacy = self._way.privacy
+        if self._way.direction is Direction.TO_ORIGINALS and privacy.lets_unknown_instances_pass:
+            # As the editor of the data set has it.
+            return new_uid(privacy.key(), instance.value) if privacy.outbound_holds_originals else instance.value
         is_store = self._command.command_set.command_field == CommandField.C_STORE_RQ
         raise OperationRefused(
             Status.NOT_AUTHORIZED if is_store else Status.NO_SUCH_SOP_INSTANCE, "Unknown SOP instance"

@@ -23,6 +23,7 @@ from dimseproxy.association.interfaces import (
 )
 from dimseproxy.config.settings import DimseOutbound, Settings
 from dimseproxy.errors import LOCAL_LIMIT_EXCEEDED, AssociationRejected
+from dimseproxy.privacy.identifiers import Direction
 from dimseproxy.relay.access import HostAddresses, identify, is_from, parse_address
 from dimseproxy.relay.border import OutboundAcross
 from dimseproxy.relay.call import Call
@@ -187,7 +188,9 @@ class Reception:
         if outbound is None:
             return None
         if privacy is not None:
-            outbound = OutboundAcross(outbound, privacy, self.clock)
+            # The objects come from the outbound: as originals if that is where they are, else as pseudonyms.
+            sends = Direction.TO_PSEUDONYMS if privacy.outbound_holds_originals else Direction.TO_ORIGINALS
+            outbound = OutboundAcross(outbound, privacy, sends, self.clock)
         return ApplicationDestination(title, known_as, outbound, "" if privacy is None else privacy.policy.name)
 
     def outbound(self, name: str) -> IOutbound:

@@ -262,6 +262,32 @@ class ExportTests(UnderAPolicy):
         self.assertEqual(caller.rejection, NO_REASON_GIVEN)
 
 
+class ExportedMoveByGetTests(UnderAPolicy):
+    originals = "inbound"
+    changes = {"retrieve": "get"}  # noqa: RUF012
+
+    def setUp(self) -> None:
+        super().setUp()
+        caller = self.house.call(MOVE)
+        caller.hears(move(study=STUDY))
+        self.get = self.house.pacs.associations[1]
+
+    def test_the_outbound_is_asked_by_pseudonym(self) -> None:
+        self.assertEqual(read(self.get.sent).StudyInstanceUID, self.pseudonym(Kind.STUDY, STUDY))
+
+    def test_the_objects_arrive_under_their_originals(self) -> None:
+        asked = self.house.applications["CLIENT"].requests[0].contexts
+        context_id = next(each.context_id for each in asked if each.abstract_syntax == CT)
+        data = data_set({(0x0008, 0x0018): self.pseudonym(Kind.INSTANCE, INSTANCE)})
+        explicit = data[:4] + b"UI" + data[4:6] + data[8:]
+        more: dict[Element, int | str | None] = {
+            Element.AFFECTED_SOP_INSTANCE_UID: self.pseudonym(Kind.INSTANCE, INSTANCE)
+        }
+        request = command(CommandField.C_STORE_RQ, 1, context_id=context_id, has_data_set=True, sop_class=CT, more=more)
+        self.get.hears(request, fragment(explicit, context_id=context_id))
+        self.assertEqual(of(self.application.sent).command_set.text(Element.AFFECTED_SOP_INSTANCE_UID), INSTANCE)
+
+
 class ReadinessTests(UnderAPolicy):
     def test_callers_wait_until_the_policies_are_open(self) -> None:
         reception = Reception(self.house.settings, self.house.ways(), self.house.deadlines, {})
