@@ -6,9 +6,29 @@ described once, on its field in `settings`; reading, checking, printing and the 
 
 from __future__ import annotations
 
+from dimseproxy.config.archive_settings import (
+    ArchiveSettings,
+    DispatchSettings,
+    RetentionSettings,
+    WatermarkSettings,
+)
 from dimseproxy.config.frozen_mapping import FrozenMapping
 from dimseproxy.config.load import diff_reload, dump, load
 from dimseproxy.config.mistakes import ConfigurationError, Mistake
+from dimseproxy.config.places import SQLITE
+from dimseproxy.config.privacy_settings import (
+    BasicAuth,
+    BearerAuth,
+    BlankSettings,
+    CacheSettings,
+    CsvSettings,
+    GpasSettings,
+    MiiSettings,
+    PrivacySettings,
+    Secret,
+    SourceSettings,
+    VaultSettings,
+)
 from dimseproxy.config.settings import (
     SAME_AS_CALLER,
     SERVICES,
@@ -16,6 +36,7 @@ from dimseproxy.config.settings import (
     DimseInbound,
     DimseOutbound,
     LogSettings,
+    OutboundSettings,
     Route,
     Settings,
     Timeouts,
@@ -25,18 +46,35 @@ from dimseproxy.config.tls_settings import ClientTLS, ServerTLS
 __all__ = [
     "SAME_AS_CALLER",
     "SERVICES",
+    "SQLITE",
     "Application",
+    "ArchiveSettings",
+    "BasicAuth",
+    "BearerAuth",
+    "BlankSettings",
+    "CacheSettings",
     "ClientTLS",
     "ConfigurationError",
+    "CsvSettings",
     "DimseInbound",
     "DimseOutbound",
+    "DispatchSettings",
     "FrozenMapping",
+    "GpasSettings",
     "LogSettings",
+    "MiiSettings",
     "Mistake",
+    "OutboundSettings",
+    "PrivacySettings",
+    "RetentionSettings",
     "Route",
+    "Secret",
     "ServerTLS",
     "Settings",
+    "SourceSettings",
     "Timeouts",
+    "VaultSettings",
+    "WatermarkSettings",
     "diff_reload",
     "dump",
     "load",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
+from pathlib import Path
 
 import attrs
 
@@ -15,27 +16,25 @@ from dimseproxy.config.document import Node
 from dimseproxy.config.endpoints import LISTEN_EXAMPLE, Address, BadEndpoint, listen_address
 from dimseproxy.config.mistakes import Mistake, did_you_mean
 from dimseproxy.config.reading import Reading
-from dimseproxy.config.settings import Route, Settings
-
-SHORTEST = """\
-outbound:
-  pacs:
-    dimse: {connect: "tcp:127.0.0.1:4242", ae_title: ORTHANC}
-"""
+from dimseproxy.config.settings import DATA_DIR, DEFAULT_OUTBOUND, Route, Settings
 
 
 def check(root: Node, reading: Reading) -> None:
     """Note every mistake that shows only in the file as a whole."""
-    _check_outbounds(root, reading)
+    _check_routes_are_needed(root, reading)
+    _check_archives(root, reading)
     _check_routes(root, reading)
+    _check_policies(root, reading)
     _check_ports(root, reading)
     _check_who_may_call(root, reading)
     _check_own_titles(root, reading)
     _check_certificates_are_asked_for(root, reading)
 
 
-def resolve(settings: Settings, root: Node) -> Settings:
-    """The settings with what was left out filled in, where that depends on other keys."""
+def resolve(settings: Settings, root: Node, folder: Path) -> Settings:
+    """The settings with what was left out filled in, where that depends on other keys or on the file's folder."""
+    if root.get("data_dir") is None:
+        settings = attrs.evolve(settings, data_dir=folder / DATA_DIR)
     if root.get("routes") is None:
         settings = attrs.evolve(settings, routes=tuple(Route(outbound=name) for name in settings.outbound))
     if root.get("unknown_applications") is None:
@@ -66,14 +65,9 @@ def _listeners(root: Node) -> Iterator[tuple[Node, Node | None, Address]]:
             continue
 
 
-def _check_outbounds(root: Node, reading: Reading) -> None:
-    outbound = root.get("outbound")
-    if outbound is None or (outbound.is_mapping and not outbound.written_names()):
-        shortest = "".join(f"\n    {line}" for line in SHORTEST.splitlines())
-        text = f"is empty, and the relay needs at least one. The shortest file that works:\n{shortest}"
-        reading.mistakes.append(Mistake("outbound", text, None if outbound is None else outbound.line))
-    elif outbound.is_mapping and len(outbound.written_names()) > 1 and root.get("routes") is None:
-        names = sorted(outbound.written_names())
+def _check_routes_are_needed(root: Node, reading: Reading) -> None:
+    names = sorted(_outbounds(root))
+    if len(names) > 1 and root.get("routes") is None:
         text = (
             f"are left out, which says enough with one outbound only, and there are {', '.join(names)}: "
             f"write, for example, `routes: [{{outbound: {names[0]}}}]`"
@@ -81,12 +75,43 @@ def _check_outbounds(root: Node, reading: Reading) -> None:
         reading.mistakes.append(Mistake("routes", text))
 
 
+def _outbounds(root: Node) -> frozenset[str]:
+    """The names of the outbounds, that one included which serves where none is named."""
+    outbound = root.get("outbound")
+    return frozenset({DEFAULT_OUTBOUND}) if outbound is None else outbound.written_names()
+
+
+def _check_archives(root: Node, reading: Reading) -> None:
+    """One archive, as there is one index; and that it sends to outbounds which are there, each once."""
+    outbounds = _outbounds(root)
+    first: str | None = None
+    for name, value in _entries(root, "outbound"):
+        archive = value.get("archive")
+        if archive is None:
+            continue
+        if first is not None:
+            reading.note(archive, f"is a second archive beside `{first}`: there is one index, so keep one of the two")
+        first = first or name.text
+        dispatch = archive.get("dispatch")
+        seen: set[str] = set()
+        for each in dispatch.items() if dispatch is not None and dispatch.is_list else ():
+            to = each.get("to")
+            if to is None or to.tag != "str":
+                continue
+            if to.text == name.text:
+                reading.note(to, f"`{to.text}` is the archive itself: name another outbound")
+            elif to.text not in outbounds:
+                reading.note(to, f"no outbound is called `{to.text}`: {did_you_mean(to.text, outbounds - {name.text})}")
+            elif to.text in seen:
+                reading.note(to, f"`{to.text}` is in the list already: once is enough")
+            seen.add(to.text)
+
+
 def _check_routes(root: Node, reading: Reading) -> None:
     routes = root.get("routes")
     if routes is None or not routes.is_list:
         return
-    outbound = root.get("outbound")
-    outbounds = frozenset() if outbound is None else outbound.written_names()
+    outbounds = _outbounds(root)
     inbound = root.get("inbound")
     inbounds = frozenset({"default"}) if inbound is None else inbound.written_names()
     for route in routes.items():
@@ -96,6 +121,36 @@ def _check_routes(root: Node, reading: Reading) -> None:
         by = route.get("inbound")
         if by is not None and by.tag == "str" and not any(fnmatchcase(name, by.text) for name in inbounds):
             reading.note(by, f"`{by.text}` matches no inbound: {did_you_mean(by.text, inbounds)}")
+
+
+def _check_policies(root: Node, reading: Reading) -> None:
+    policies = root.get("privacy")
+    names = frozenset() if policies is None else policies.written_names()
+    routes = root.get("routes")
+    used: set[str] = set()
+    for route in routes.items() if routes is not None and routes.is_list else ():
+        by = route.get("privacy")
+        if by is not None and by.tag == "str":
+            used.add(by.text)
+            if by.text not in names:
+                reading.note(by, f"no policy under `privacy` is called `{by.text}`: {did_you_mean(by.text, names)}")
+            _check_delivery(route, root, reading)
+    for name, _ in _entries(root, "privacy"):
+        # Whoever writes a policy means identities to be protected; forgotten on the routes, they would cross.
+        if name.text not in used:
+            reading.note(name, f"is used by no route: write `privacy: {name.text}` in one, or take the policy out")
+
+
+def _check_delivery(route: Node, root: Node, reading: Reading) -> None:
+    """What an outbound delivers directly crosses no policy."""
+    to = route.get("outbound")
+    for name, dimse in _dimse(root, "outbound"):
+        deliver = dimse.get("deliver")
+        if to is not None and name.text == to.text and deliver is not None and deliver.text == "direct":
+            reading.note(
+                deliver,
+                f"would deliver past the privacy of the route to `{name.text}`: write `through`, or leave the key out",
+            )
 
 
 def _check_ports(root: Node, reading: Reading) -> None:

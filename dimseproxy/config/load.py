@@ -43,7 +43,7 @@ def parse(content: bytes, folder: Path, source: Path | None = None) -> Settings:
     if settings is None or reading.mistakes:
         found = sorted(reading.mistakes, key=lambda mistake: math.inf if mistake.line is None else mistake.line)
         raise ConfigurationError(found, source)
-    return resolve(settings, root or _EMPTY)
+    return resolve(settings, root or _EMPTY, folder)
 
 
 def _read(root: Node, reading: Reading) -> Settings | None:

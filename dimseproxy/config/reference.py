@@ -9,23 +9,27 @@ import inspect
 import io
 import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import attrs
 from ruamel.yaml import YAML
 
-from dimseproxy.config.check import SHORTEST
 from dimseproxy.config.kinds import AETitle, AnyKind
 from dimseproxy.config.schema import FILE
-from dimseproxy.config.shapes import Key, ListOf, MappingOf, Record, Side, keys_of
+from dimseproxy.config.shapes import Key, ListOf, MappingOf, OneOf, Record, Side, keys_of
 
+SHORTEST: Final = """\
+outbound:
+  pacs:
+    dimse: {connect: "tcp:127.0.0.1:4242", ae_title: ORTHANC}
+"""
 _OPENING = """\
 # The configuration file
 
 Written by `python -m dimseproxy.config.reference` from the descriptions in the code; not edited by hand.
 
-The file is YAML 1.2. Every key can be left out, except where it says *required*. The shortest file
-that works:
+The file is YAML 1.2. Every key can be left out, except where it says *required*. An empty file, or none, serves
+an archive in `dimseproxy-data` to this machine, on port 11112. The shortest file that relays to a PACS:
 
 ```yaml
 {shortest}```
@@ -60,21 +64,25 @@ def _walk(kind: Record[Any] | Side[Any], path: str) -> Iterator[tuple[str, Recor
     """Each record and each side, with its path; outer ones first."""
     yield path, kind
     if isinstance(kind, Side):
-        yield from _walk(kind.record, f"{path}.{kind.speaks}")
+        for form, record in kind.forms.items():
+            yield from _walk(record, f"{path}.{form}")
         return
     for name, _, described in keys_of(kind.of):
-        inner_path, inner = _inner(described.kind, f"{path}.{name}" if path else name)
-        if isinstance(inner, (Record, Side)):
-            yield from _walk(inner, inner_path)
+        for inner_path, inner in _inner(described.kind, f"{path}.{name}" if path else name):
+            if isinstance(inner, (Record, Side)):
+                yield from _walk(inner, inner_path)
 
 
-def _inner(kind: AnyKind, path: str) -> tuple[str, AnyKind]:
-    """What a mapping or a list is made of, and where that stands; any other kind is itself."""
+def _inner(kind: AnyKind, path: str) -> Iterator[tuple[str, AnyKind]]:
+    """What a mapping or a list is made of, or a choice between, and where that stands; any other kind is itself."""
     if isinstance(kind, MappingOf):
-        return f"{path}.{'TITLE' if isinstance(kind.name, AETitle) else 'NAME'}", kind.value
-    if isinstance(kind, ListOf):
-        return f"{path}[]", kind.element
-    return path, kind
+        yield f"{path}.{'TITLE' if isinstance(kind.name, AETitle) else 'NAME'}", kind.value
+    elif isinstance(kind, ListOf):
+        yield f"{path}[]", kind.element
+    elif isinstance(kind, OneOf):
+        yield from ((f"{path}.{form}", inner) for form, inner in kind.forms.items())
+    else:
+        yield path, kind
 
 
 def _title(paths: list[str]) -> str:

@@ -7,7 +7,7 @@ from typing import Final
 from attrs import frozen
 
 from dimseproxy.config.document import Node
-from dimseproxy.config.kinds import Kind, Text
+from dimseproxy.config.kinds import Kind
 from dimseproxy.config.reading import Reading
 from dimseproxy.config.settings import Settings
 from dimseproxy.config.shapes import Key, Record
@@ -27,26 +27,14 @@ class OnlyValue(Kind[None]):
 
     def read(self, node: Node, reading: Reading) -> None:
         if node.tag != self.tag or node.text != self.value:
-            # What is written is not shown: the address of a database may hold its password.
             reading.refuse(node, f"other than `{self.value}` is not in this version: {self.sentence}")
 
 
 FILE: Final = Record(
     Settings,
     "the file",
-    later={
-        "privacy": "identities would cross unchanged, take it out only where that is right",
-        "admin": "nothing would listen there, take it out",
-    },
+    later={"admin": "nothing would listen there, take it out"},
     accepted={
-        "data_dir": Key(
-            Text("a folder"), "Where the proxy keeps things. The relay keeps nothing.", "./dimseproxy-data"
-        ),
-        "database": Key(
-            OnlyValue("sqlite", "str", "other databases come later, write `sqlite` or leave the key out"),
-            "The database. The relay has none.",
-            "sqlite",
-        ),
         "workers": Key(
             OnlyValue("1", "int", "there is one process, write `1` or leave the key out"),
             "Processes that share the listening ports.",

@@ -7,10 +7,12 @@ held without padding and compared case-sensitively.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final, Literal
 
 from attrs import field, frozen
 
+from dimseproxy.config.archive_settings import ARCHIVE, ArchiveSettings
 from dimseproxy.config.certificates import CertificateIdentity
 from dimseproxy.config.endpoints import CONNECT_EXAMPLE, LISTEN_EXAMPLE, ConnectString, ListenString
 from dimseproxy.config.frozen_mapping import FrozenMapping, freeze
@@ -29,10 +31,14 @@ from dimseproxy.config.kinds import (
     Whole,
     one_of,
 )
+from dimseproxy.config.places import SQLITE, DatabaseAddress, FolderPath
+from dimseproxy.config.privacy_check import PRIVACY
+from dimseproxy.config.privacy_settings import PrivacySettings
 from dimseproxy.config.shapes import ListOf, MappingOf, Record, SetOf, Side, setting
 from dimseproxy.config.tls_settings import CLIENT_TLS, SERVER_TLS, ClientTLS, ServerTLS
 
 SAME_AS_CALLER: Final = "same"
+DATA_DIR: Final = Path("dimseproxy-data")
 SERVICES: Final = ("echo", "store", "find", "move", "get", "worklist", "mpps", "commit", "print", "other")
 
 _MAX_PDU_LENGTH = Whole(1024, 16 * 1024 * 1024)
@@ -205,6 +211,15 @@ class Route:
         ),
     )
     outbound: str = field(metadata=setting(Name(), "The name of the outbound that answers.", example="pacs"))
+    privacy: str | None = field(
+        default=None,
+        metadata=setting(
+            Name(),
+            "The name of the privacy policy under which everything crosses.",
+            example="research",
+            default="none: identities cross unchanged",
+        ),
+    )
 
 
 @frozen(kw_only=True)
@@ -275,27 +290,27 @@ class LogSettings:
     )
 
 
-_INBOUND = Side(
-    Record(DimseInbound, "a DICOM listener"),
+#: What serves where no outbound is named.
+DEFAULT_OUTBOUND: Final = "archive"
+
+OutboundSettings = DimseOutbound | ArchiveSettings
+
+_INBOUND: Final[Side[DimseInbound]] = Side(
+    {"dimse": Record(DimseInbound, "a DICOM listener")},
     later={
         "dicomweb": "only `dimse` listeners are, take it out",
         "nats": "only `dimse` listeners are, take it out",
     },
 )
-_OUTBOUND = Side(
-    Record(DimseOutbound, "a DICOM peer"),
+_OUTBOUND: Final[Side[OutboundSettings]] = Side(
+    {"dimse": Record(DimseOutbound, "a DICOM peer"), "archive": ARCHIVE},
     later={
-        "archive": "nothing would be stored, relay to a `dimse` peer instead",
-        "dicomweb": "only `dimse` peers are, take it out",
-        "nats": "only `dimse` peers are, take it out",
-        "spool": "nothing would be spooled, relay to a `dimse` peer instead",
+        "dicomweb": "only `dimse` and `archive` are, take it out",
+        "nats": "only `dimse` and `archive` are, take it out",
+        "spool": "nothing would be spooled, an `archive` with `dispatch` keeps and sends",
     },
 )
-_ROUTE = Record(
-    Route,
-    "a route",
-    later={"privacy": "identities would cross unchanged, take it out only where that is right"},
-)
+_ROUTE = Record(Route, "a route")
 
 
 # mypy cannot infer the type of a generic converter, so each mapping has one of its own.
@@ -303,7 +318,11 @@ def _freeze_inbound(entries: Mapping[str, DimseInbound]) -> Mapping[str, DimseIn
     return freeze(entries)
 
 
-def _freeze_outbound(entries: Mapping[str, DimseOutbound]) -> Mapping[str, DimseOutbound]:
+def _freeze_outbound(entries: Mapping[str, OutboundSettings]) -> Mapping[str, OutboundSettings]:
+    return freeze(entries)
+
+
+def _freeze_privacy(entries: Mapping[str, PrivacySettings]) -> Mapping[str, PrivacySettings]:
     return freeze(entries)
 
 
@@ -313,7 +332,7 @@ def _freeze_applications(entries: Mapping[str, Application]) -> Mapping[str, App
 
 @frozen(kw_only=True)
 class Settings:
-    """The whole file. A file that loads names at least one outbound."""
+    """The whole file. An empty one serves an archive to this machine."""
 
     ae_title: str = field(
         default="DIMSEPROXY",
@@ -321,6 +340,25 @@ class Settings:
             AETitle(),
             "The proxy's own AE title: what outbounds are called with and told to move to.",
             example="DIMSEPROXY",
+        ),
+    )
+    data_dir: Path = field(
+        default=DATA_DIR,
+        metadata=setting(
+            FolderPath(),
+            "The folder in which the proxy keeps things; created where it is needed.",
+            example="/var/lib/dimseproxy",
+            default="`dimseproxy-data` beside the configuration",
+        ),
+    )
+    database: str = field(
+        default=SQLITE,
+        repr=False,
+        metadata=setting(
+            DatabaseAddress(),
+            "Where the vault and the archive's index are: a file in `data_dir`, or PostgreSQL, which several proxies "
+            "can share.",
+            example="postgresql+psycopg://dimseproxy@db.example.org/dimseproxy",
         ),
     )
     inbound: Mapping[str, DimseInbound] = field(
@@ -333,13 +371,13 @@ class Settings:
             default=f"one called `default` on `{LISTEN_EXAMPLE}`",
         ),
     )
-    outbound: Mapping[str, DimseOutbound] = field(
-        default=FrozenMapping(),
+    outbound: Mapping[str, OutboundSettings] = field(
+        default=FrozenMapping({DEFAULT_OUTBOUND: ArchiveSettings()}),
         converter=_freeze_outbound,
         metadata=setting(
-            MappingOf(Name(), _OUTBOUND),
-            "The peers, each under a name of its own.",
-            default="none; at least one is needed",
+            MappingOf(Name(), _OUTBOUND, never_empty="name at least one, or leave the key out and get an archive"),
+            "What answers: peers, or an archive of the proxy's own, each under a name of its own.",
+            default=f"an archive called `{DEFAULT_OUTBOUND}`",
             example=f'{{pacs: {{dimse: {{connect: "{CONNECT_EXAMPLE}", ae_title: ORTHANC}}}}}}',
         ),
     )
@@ -375,6 +413,16 @@ class Settings:
             reloadable=True,
         ),
     )
+    privacy: Mapping[str, PrivacySettings] = field(
+        default=FrozenMapping(),
+        converter=_freeze_privacy,
+        metadata=setting(
+            MappingOf(Name(), PRIVACY),
+            "The privacy policies, each under a name that routes use.",
+            example="{research: {originals: outbound}}",
+            default="none",
+        ),
+    )
     timeouts: Timeouts = field(
         default=Timeouts(),
         metadata=setting(Record(Timeouts, "deadlines"), "Deadlines.", example="{connect: 5}", default="as below"),
@@ -383,3 +431,13 @@ class Settings:
         default=LogSettings(),
         metadata=setting(Record(LogSettings, "log settings"), "The log.", example="{format: json}", default="as below"),
     )
+
+    @property
+    def peers(self) -> Mapping[str, DimseOutbound]:
+        """The outbounds that are DICOM peers."""
+        return FrozenMapping({name: each for name, each in self.outbound.items() if isinstance(each, DimseOutbound)})
+
+    @property
+    def archives(self) -> Mapping[str, ArchiveSettings]:
+        """The outbounds that are archives: none or one."""
+        return FrozenMapping({name: each for name, each in self.outbound.items() if isinstance(each, ArchiveSettings)})

@@ -249,39 +249,103 @@ def _argument(attribute: attrs.Attribute[Any]) -> str:
 
 @frozen(eq=False)
 class Side(Kind[T]):
-    """One inbound or outbound: a mapping with one key that says what it speaks, here always `dimse`."""
+    """One inbound or outbound: a mapping with one key that says what it is, such as `dimse`, and holds its settings."""
 
-    record: Record[T]
+    forms: Mapping[str, Record[Any]]
     later: Mapping[str, str] = field(factory=dict)
-    speaks: str = "dimse"
 
     @property
     def label(self) -> str:
-        return f"a mapping with the key `{self.speaks}`"
+        return f"a mapping with the key {self._named}"
+
+    @property
+    def _named(self) -> str:
+        return " or ".join(f"`{form}`" for form in self.forms)
 
     def read(self, node: Node, reading: Reading) -> T:
-        found: Node | None = None
-        inner = [name for name, _, _ in keys_of(self.record.of)]
+        found: list[tuple[str, Node]] = []
         fine = True
         for name, value in entries(node, reading, self.label):
-            if name.text == self.speaks:
-                found = value
-                continue
-            fine = False
-            if name.text in self.later:
-                reading.note(name, f"is not in this version: {self.later[name.text]}")
-            elif name.text in inner:
-                reading.note(name, f"belongs under `{self.speaks}:`, one level deeper")
+            if name.text in self.forms:
+                found.append((name.text, value))
             else:
-                reading.note(name, f"is unknown: {did_you_mean(name.text, [self.speaks])}")
-        if found is None:
+                fine = False
+                self._note_key(name, reading)
+        if not found:
             if fine:
-                reading.note(node, f"lacks `{self.speaks}`")
+                reading.note(node, f"lacks {self._named}")
             raise Refused()
-        return self.record.read(found, reading)
+        if len(found) > 1:
+            both = " and ".join(f"`{form}`" for form, _ in found)
+            reading.refuse(node, f"has {both}: it is one of them, give the other a name of its own")
+        ((form, value),) = found
+        read: T = self.forms[form].read(value, reading)
+        return read
+
+    def _note_key(self, name: Node, reading: Reading) -> None:
+        within = [form for form, record in self.forms.items() if name.text in (key for key, _, _ in keys_of(record.of))]
+        if name.text in self.later:
+            reading.note(name, f"is not in this version: {self.later[name.text]}")
+        elif within:
+            reading.note(name, f"belongs under `{within[0]}:`, one level deeper")
+        else:
+            reading.note(name, f"is unknown: {did_you_mean(name.text, self.forms)}")
 
     def write(self, value: T) -> object:
-        return {self.speaks: self.record.write(value)}
+        form = self._form_of(value)
+        return {form: self.forms[form].write(value)}
 
     def differences(self, old: T, new: T, path: str) -> tuple[str, ...]:
-        return self.record.differences(old, new, f"{path}.{self.speaks}")
+        form = self._form_of(old)
+        return (path,) if form != self._form_of(new) else self.forms[form].differences(old, new, f"{path}.{form}")
+
+    def _form_of(self, value: T) -> str:
+        return next(form for form, record in self.forms.items() if type(value) is record.of)
+
+
+@frozen(eq=False)
+class OneOf(Kind[T]):
+    """
+    One of several things: a word that says all, or a mapping whose one key says what follows.
+
+    `form_of` says under which key a value is written that is none of the words.
+    """
+
+    forms: Mapping[str, Kind[Any]]
+    form_of: Callable[[T], str]
+    words: Mapping[str, T] = field(factory=dict)
+
+    @property
+    def label(self) -> str:
+        written = [f"`{word}`" for word in self.words] + [f"`{{{form}: ...}}`" for form in self.forms]
+        return " or ".join(written)
+
+    def read(self, node: Node, reading: Reading) -> T:
+        if node.is_mapping:
+            return self._read_form(node, reading)
+        if node.is_scalar and node.text in self.words:
+            return self.words[node.text]
+        if node.is_scalar and node.text in self.forms:
+            reading.refuse(node, f"says nothing about `{node.text}`: write `{{{node.text}: ...}}`")
+        shown = f"`{node.text}`" if node.is_scalar and node.text else node.name
+        reading.refuse(node, f"is {shown}, but must be {self.label}")
+
+    def _read_form(self, node: Node, reading: Reading) -> T:
+        written = list(entries(node, reading, self.label))
+        unknown = [name for name, _ in written if name.text not in self.forms]
+        for name in unknown:
+            reading.note(name, f"is unknown: {did_you_mean(name.text, self.forms)}")
+        if unknown:
+            raise Refused()
+        if len(written) != 1:
+            reading.refuse(node, f"has {len(written)} keys, but must have one: {self.label}")
+        ((name, value),) = written
+        read: T = self.forms[name.text].read(value, reading)
+        return read
+
+    def write(self, value: T) -> object:
+        for word, meaning in self.words.items():
+            if meaning == value:
+                return word
+        form = self.form_of(value)
+        return {form: self.forms[form].write(value)}

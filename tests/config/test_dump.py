@@ -15,14 +15,30 @@ from dimseproxy.config import (
     SAME_AS_CALLER,
     SERVICES,
     Application,
+    ArchiveSettings,
+    BasicAuth,
+    BearerAuth,
+    BlankSettings,
+    CacheSettings,
     ClientTLS,
+    CsvSettings,
     DimseInbound,
     DimseOutbound,
+    DispatchSettings,
+    GpasSettings,
     LogSettings,
+    MiiSettings,
+    OutboundSettings,
+    PrivacySettings,
+    RetentionSettings,
     Route,
+    Secret,
     ServerTLS,
     Settings,
+    SourceSettings,
     Timeouts,
+    VaultSettings,
+    WatermarkSettings,
     dump,
 )
 from dimseproxy.config.kinds import Text
@@ -58,6 +74,92 @@ def client_tls(folder: Path) -> st.SearchStrategy[ClientTLS | None]:
     return st.none() | bare | st.builds(ClientTLS, ca=ca, **files)
 
 
+def sources(folder: Path) -> st.SearchStrategy[SourceSettings]:
+    """Every source, every account, with and without its other keys."""
+    secret = st.just(Secret(file=folder / "server.pem"))
+    auth: Any = st.none() | st.builds(BasicAuth, user=TITLES, password=secret)
+    auth |= st.builds(BearerAuth, token_url=st.just("https://h/token"), client_id=TITLES, client_secret=secret)
+    service: dict[str, Any] = {
+        "url": st.just("https://h:8443/fhir"),
+        "domain": TITLES,
+        "domains": st.dictionaries(st.sampled_from(["patient", "study-id"]), TITLES),
+        "auth": auth,
+        "ca": st.none() | st.just(folder / "ca.pem"),
+        "timeout": st.sampled_from([0.5, 10.0]),
+        "cache": st.builds(CacheSettings, entries=st.integers(0, 10)),
+    }
+    files = st.dictionaries(st.sampled_from(["patient", "uid"]), st.just(folder / "ca.pem"), min_size=1)
+    return (
+        st.just(VaultSettings())
+        | st.builds(GpasSettings, operations=st.sampled_from(["current", "hyphenated"]), **service)
+        | st.builds(MiiSettings, system=st.none() | TITLES, **service)
+        | st.builds(CsvSettings, files=files)
+    )
+
+
+def policies(folder: Path) -> st.SearchStrategy[PrivacySettings]:
+    """Policies whose keys go together, of every kind of value."""
+    plain: dict[str, Any] = {
+        "originals": st.sampled_from(["outbound", "inbound"]),
+        "pseudonyms": sources(folder),
+        "key": st.none() | st.just(Secret(file=folder / "server.pem")),
+        "pseudonymise": st.none() | st.just((0x00100020, 0x00080050)),
+        "remove": st.sampled_from([(), (0x00100010,), (0x00100010, 0x00189999)]),
+        "keep": st.sampled_from([(), (0x00100040,)]),
+        "replace": st.sampled_from([{}, {0x00080080: "- a: b"}]),
+        "age": st.sampled_from([None, "derive", "remove"]),
+        "guard": st.sampled_from(["refuse", "warn", "off"]),
+        "new_instances": st.sampled_from(["refuse", "accept"]),
+    }
+    blank = st.builds(
+        BlankSettings, model=st.none() | TITLES, rows=st.none() | PORT, regions=st.just(((0, 0, 10, 20), (5, 5, 1, 1)))
+    )
+    dates = st.sampled_from([(), ("retain-longitudinal-full-dates",), ("clean-descriptors",)])
+    return (
+        st.builds(
+            PrivacySettings, options=dates, private_attributes=st.sampled_from([None, "keep", ("A", "B")]), **plain
+        )
+        | st.builds(
+            PrivacySettings,
+            options=st.just(("retain-longitudinal-modified-dates", "clean-graphics")),
+            shift_days=st.sampled_from([(-365, -1), (-3, 9)]),
+            vocabulary=st.none() | st.just(folder / "ca.pem"),
+            **plain,
+        )
+        | st.builds(PrivacySettings, profile=st.just("none"), **plain)
+        | st.builds(PrivacySettings, burned_in=st.just("blank"), blank=st.tuples(blank, blank), **plain)
+    )
+
+
+def archives(folder: Path, names: list[str]) -> st.SearchStrategy[ArchiveSettings]:
+    """Archives with every key, sending to some of the names."""
+    octets = st.integers(1, 1 << 60)
+    clock = st.times().map(lambda each: each.replace(second=0, microsecond=0))
+    to = st.sampled_from(names)
+    dispatch = st.builds(
+        DispatchSettings,
+        to=to,
+        schedule=st.none() | st.tuples(clock, clock).filter(lambda hours: hours[0] != hours[1]),
+        retries=st.integers(0, 1000),
+        backoff=st.floats(0.5, 10),
+        longest_backoff=st.floats(10, 604800),
+        pause=st.none() | st.floats(0.5, 10),
+        associations=st.integers(1, 100),
+    )
+    classes = st.sampled_from(["1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4", "1.2.276.0.7230010.3.4"])
+    return st.builds(
+        ArchiveSettings,
+        folder=st.none() | st.just(folder / "objects"),
+        sop_classes=st.none() | st.lists(classes, min_size=1, unique=True).map(tuple),
+        duplicates=st.sampled_from(["keep", "replace", "refuse"]),
+        study_timeout=SECONDS,
+        key=st.none() | st.just(Secret(file=folder / "server.pem")),
+        retention=st.builds(RetentionSettings, days=st.none() | st.integers(1, 36525), size=st.none() | octets),
+        watermark=st.builds(WatermarkSettings, refuse_below=octets),
+        dispatch=st.lists(dispatch, max_size=2, unique_by=lambda each: each.to).map(tuple),
+    )
+
+
 @st.composite
 def any_settings(draw: st.DrawFn, folder: Path) -> Settings:
     """Settings without mistakes, of every kind of value."""
@@ -75,30 +177,48 @@ def any_settings(draw: st.DrawFn, folder: Path) -> Settings:
         )
         for port, name in enumerate(names, start=1)
     }
+    privacy = draw(st.dictionaries(NAME, policies(folder), max_size=2))
     outbounds = st.builds(
         DimseOutbound,
         connect=st.sampled_from(["tcp:127.0.0.1:104", r"tcp:\:\:1:104", "unix:/run/a b"]),
         ae_title=TITLES,
         calling_ae_title=st.none() | st.just(SAME_AS_CALLER) | TITLES,
         retrieve=st.sampled_from(["as-asked", "get", "move"]),
-        deliver=st.sampled_from(["through", "direct"]),
+        # What is delivered directly crosses no policy.
+        deliver=st.just("through") if privacy else st.sampled_from(["through", "direct"]),
         from_=NETWORKS,
         tls=client_tls(folder),
         max_pdu_length=PDU_LENGTH,
     )
-    outbound = draw(st.dictionaries(NAME | TRICKY.filter(str.isalnum), outbounds, min_size=1, max_size=3))
+    peers = draw(st.dictionaries(NAME | TRICKY.filter(str.isalnum), outbounds, min_size=1, max_size=3))
+    archive = draw(st.none() | archives(folder, list(peers)))
+    outbound: dict[str, OutboundSettings] = dict(peers)
+    if archive is not None:
+        # Longer than any name of a peer.
+        outbound["archive-" * 4] = archive
     applications = st.builds(Application, host=HOST, port=PORT, may=MAY, from_=NETWORKS, tls=client_tls(folder))
     routes = st.builds(
-        Route, called=GLOB, calling=GLOB, from_=NETWORKS, services=MAY, outbound=st.sampled_from(list(outbound))
+        Route,
+        called=GLOB,
+        calling=GLOB,
+        from_=NETWORKS,
+        services=MAY,
+        outbound=st.sampled_from(list(outbound)),
+        privacy=st.none() | st.sampled_from([*privacy, None]),
     )
+    # A policy that no route uses is a mistake.
+    users = tuple(Route(outbound=next(iter(outbound)), privacy=name) for name in privacy)
     seconds = {name: draw(SECONDS) for name in ("connect", "artim", "pdu", "stall", "dimse", "idle", "drain")}
     return Settings(
         ae_title=draw(TITLES),
+        data_dir=folder / "data",
+        database=draw(st.sampled_from(["sqlite", "postgresql+psycopg://me@h:5432/d?sslmode=require"])),
         inbound=inbound,
         outbound=outbound,
         applications=draw(st.dictionaries(TITLES, applications, max_size=3)),
         unknown_applications=draw(st.booleans()),
-        routes=tuple(draw(st.lists(routes, min_size=1, max_size=3))),
+        routes=(*users, *draw(st.lists(routes, min_size=1, max_size=3))),
+        privacy=privacy,
         timeouts=Timeouts(**seconds),
         log=LogSettings(format=cast(Any, draw(st.sampled_from(["text", "json"])))),
     )
@@ -125,7 +245,9 @@ class DumpTests(TestCase):
 
     def test_keys_stand_in_the_order_of_their_description(self) -> None:
         keys = [line.split(":")[0] for line in dump(settings_of(PACS)).splitlines() if line[0].isalpha()]
-        expected = "ae_title inbound outbound applications unknown_applications routes timeouts log"
+        expected = (
+            "ae_title data_dir database inbound outbound applications unknown_applications routes privacy timeouts log"
+        )
         self.assertEqual(keys, expected.split())
 
     def test_a_secret_is_not_written(self) -> None:
