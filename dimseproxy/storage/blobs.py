@@ -8,6 +8,7 @@ belongs in a thread.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import secrets
@@ -59,6 +60,8 @@ class BlobWriter:
         self._path = path
         # Open for as long as the writer is.
         self._file: BinaryIO = open(path, "xb", buffering=0, opener=_private)  # noqa: SIM115
+        # Says that it is being written: another process clears away what is not.
+        fcntl.flock(self._file, fcntl.LOCK_EX)
         self._encrypted = None if keys is None else EncryptedWriter(self._file, keys)
         self._digest = hashlib.sha256()
         self._size = 0
@@ -86,9 +89,10 @@ class BlobWriter:
             if self._encrypted is not None:
                 self._encrypted.finish()
             os.fsync(self._file.fileno())
-            self._file.close()
             digest = self._digest.digest()
-            return Blob(self._blobs.adopt(self._path, digest), digest, self._size)
+            blob = Blob(self._blobs.adopt(self._path, digest), digest, self._size)
+            self._file.close()
+            return blob
         except BaseException:
             self.discard()
             raise
@@ -111,11 +115,11 @@ class Blobs:
         self._keys = keys
 
     def open(self) -> None:
-        """Make ready: what was not finished when the last process ended is gone."""
+        """Make ready: what was not finished when another process ended is gone."""
         for folder in (self._objects, self._incoming):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for left in self._incoming.iterdir():
-            left.unlink(missing_ok=True)
+            _unlink_unless_locked(left)
 
     def create(self) -> BlobWriter:
         """
@@ -209,6 +213,16 @@ def _write_all(file: BinaryIO, data: bytes | memoryview) -> None:
     view = memoryview(data)
     while view:
         view = view[file.write(view) or 0 :]
+
+
+def _unlink_unless_locked(path: Path) -> None:
+    """Take a file away that nobody writes."""
+    try:
+        with open(path, "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()
+    except (BlockingIOError, FileNotFoundError):
+        return
 
 
 def _private(path: str, flags: int) -> int:

@@ -69,9 +69,18 @@ class BlobsTests(InTheClear):
         self.assertEqual(self.files(), [])
 
     def test_what_a_crash_left_is_gone_at_the_next_start(self) -> None:
-        self.blobs.create().write(CONTENT)
+        writer = self.blobs.create()
+        writer.write(CONTENT)
+        # What a process that ends does to its files.
+        writer._file.close()
         Blobs(self.root, self.keys).open()
         self.assertEqual(self.files(), [])
+
+    def test_what_another_process_writes_stays(self) -> None:
+        writer = self.blobs.create()
+        writer.write(CONTENT)
+        Blobs(self.root, self.keys).open()
+        self.assertEqual(self.content(writer.finish().name), CONTENT)
 
     def test_all_names(self) -> None:
         self.assertEqual({self.written(b"1"), self.written(b"2")}, set(self.blobs.names()))

@@ -1,0 +1,7 @@
+"""`python -m dimseproxy.commands`: the same as `dimseproxy`, for an environment without its program."""
+
+from __future__ import annotations
+
+from dimseproxy.commands import main
+
+main()

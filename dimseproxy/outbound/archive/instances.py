@@ -1,0 +1,133 @@
+"""What is told of stored objects: to the index, and by it."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from attrs import field, frozen
+
+from dimseproxy.outbound.archive.answers import Answer
+from dimseproxy.outbound.archive.attributes import Attributes
+
+
+class Duplicates(Enum):
+    """What becomes of an object whose SOP Instance UID is there already, with another content."""
+
+    #: The first one stays; the sender is told of success.
+    KEEP = "keep"
+    #: The new one is there instead.
+    REPLACE = "replace"
+    #: The first one stays, and the sender is told so.
+    REFUSE = "refuse"
+
+
+class Outcome(Enum):
+    """What became of an object."""
+
+    NEW = "new"
+    #: Its very data set was there already.
+    IDENTICAL = "identical"
+    REPLACED = "replaced"
+    KEPT = "kept"
+    REFUSED = "refused"
+
+
+@frozen
+class Instance:
+    """
+    An object whose file is on the disk.
+
+    @ivar transfer_syntax: UID, of the data set in the file.
+    @ivar blob: the name of the file.
+    @ivar size: of the file's content, in bytes.
+    @ivar digest: of the data set.
+    @ivar sender: the AE title that it came from.
+    @ivar received: seconds since 1970.
+    """
+
+    attributes: Attributes
+    transfer_syntax: str
+    blob: str
+    size: int
+    digest: bytes = field(repr=False)
+    sender: str
+    received: float
+
+
+@frozen
+class Added:
+    """
+    @ivar superseded: the name of a file that this object, or the one it replaced, was in, and that the index does not
+        refer to any more.
+    """
+
+    outcome: Outcome
+    superseded: str | None = None
+
+
+@frozen
+class Stored:
+    """An object that is there; all but `size` are as in `Instance` and `Attributes`."""
+
+    sop_class: str
+    sop_instance: str = field(repr=False)
+    transfer_syntax: str
+    blob: str
+    size: int
+    study: str = field(repr=False)
+    series: str = field(repr=False)
+
+
+@frozen
+class StoredPage:
+    """
+    @ivar next: what to ask for the next page with; None where this is the last.
+    @ivar total: how many objects all pages have together, told with the first.
+    """
+
+    stored: tuple[Stored, ...]
+    next: int | None
+    total: int | None = None
+
+
+@frozen
+class Page:
+    """Some answers to a query; a page may be empty and not the last.  C{next} as in `StoredPage`."""
+
+    answers: tuple[Answer, ...] = field(repr=False)
+    next: int | None
+
+
+@frozen
+class StudySummary:
+    """
+    A study, without who it is of.
+
+    @ivar first_received, last_received: of its objects, in seconds since 1970.
+    @ivar size: of its files together, in bytes.
+    """
+
+    study: str = field(repr=False)
+    modalities: tuple[str, ...]
+    senders: tuple[str, ...]
+    series: int
+    instances: int
+    size: int
+    first_received: float
+    last_received: float
+
+
+@frozen
+class StudyPage:
+    """Some studies, those first that were there first.  C{next} as in `StoredPage`."""
+
+    studies: tuple[StudySummary, ...]
+    next: int | None
+
+
+@frozen
+class BlobPage:
+    """Some names of files.  C{next} as in `StoredPage`."""
+
+    blobs: tuple[str, ...]
+    next: int | None

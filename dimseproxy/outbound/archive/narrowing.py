@@ -1,0 +1,154 @@
+"""
+How the database is asked: what it can tell from its columns narrows what is looked at, and never leaves out anything
+that matches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from sqlalchemy import Column, ColumnElement, Select, and_, or_, select
+
+from dimseproxy.outbound.archive.columns import Columns, plain
+from dimseproxy.outbound.archive.levels import (
+    ACCESSION_NUMBER,
+    MODALITIES_IN_STUDY,
+    MODALITY,
+    PATIENT_ID,
+    PATIENT_NAME,
+    SERIES_INSTANCE,
+    SOP_CLASS,
+    SOP_INSTANCE,
+    STUDY_DATE,
+    STUDY_INSTANCE,
+    Level,
+)
+from dimseproxy.outbound.archive.matching import Condition, Exactly, Name
+from dimseproxy.outbound.archive.querying import MAX_UIDS, Query, Selection, day_range
+from dimseproxy.storage.tables import ARCHIVE_INSTANCE, ARCHIVE_PATIENT, ARCHIVE_SERIES, ARCHIVE_STUDY
+
+_PATIENT: Final = ARCHIVE_PATIENT.c
+_STUDY: Final = ARCHIVE_STUDY.c
+_SERIES: Final = ARCHIVE_SERIES.c
+_INSTANCE: Final = ARCHIVE_INSTANCE.c
+
+#: The table whose rows a level's answers are.
+TABLES: Final = {
+    Level.PATIENT: ARCHIVE_PATIENT,
+    Level.STUDY: ARCHIVE_STUDY,
+    Level.SERIES: ARCHIVE_SERIES,
+    Level.IMAGE: ARCHIVE_INSTANCE,
+}
+#: Beyond every character of a name.
+_LAST: Final = "\U0010ffff"
+
+
+def statement_of(query: Query, columns: Columns, after: int, limit: int) -> Select[Any]:
+    """
+    The rows that may be answers, in the order of their numbers: the number, and for each level from the study (or of
+    the patient alone) what its row is found by and its attributes; then what is counted and told of it.
+
+    @param after: the number after which to begin.
+    """
+    level = query.level
+    table = TABLES[level]
+    if level is Level.PATIENT:
+        statement = select(_PATIENT.id, _PATIENT.key, _PATIENT.attributes)
+    elif level is Level.STUDY:
+        statement = select(_STUDY.id, _STUDY.uid, _STUDY.attributes)
+    elif level is Level.SERIES:
+        statement = select(
+            _SERIES.id, _STUDY.uid, _STUDY.attributes, _SERIES.uid, _SERIES.attributes, _SERIES.study, _SERIES.instances
+        ).join_from(ARCHIVE_SERIES, ARCHIVE_STUDY)
+    else:
+        statement = (
+            select(
+                *(_INSTANCE.id, _STUDY.uid, _STUDY.attributes, _SERIES.uid, _SERIES.attributes, _SERIES.study),
+                *(_SERIES.instances, _INSTANCE.uid, _INSTANCE.attributes, _INSTANCE.transfer_syntax),
+            )
+            .join_from(ARCHIVE_INSTANCE, ARCHIVE_SERIES)
+            .join(ARCHIVE_STUDY)
+        )
+    for condition in _narrowed(query, columns):
+        statement = statement.where(condition)
+    return statement.where(table.c.id > after).order_by(table.c.id).limit(limit)
+
+
+def selected(statement: Select[Any], selection: Selection, columns: Columns) -> Select[Any]:
+    """A statement on instances joined with series and studies, for what a retrieve is of."""
+    for values, kind, column in (
+        (selection.patients, "patient", _STUDY.patient_id),
+        (selection.studies, "uid", _STUDY.uid),
+        (selection.series, "uid", _SERIES.uid),
+        (selection.instances, "uid", _INSTANCE.uid),
+    ):
+        if values is not None:
+            statement = statement.where(column.in_([columns.exact(kind, value) for value in values]))
+    return statement
+
+
+def _narrowed(query: Query, columns: Columns) -> Iterable[ColumnElement[bool]]:
+    asked, level = query.conditions, query.level
+    patient = _PATIENT if level is Level.PATIENT else _STUDY
+    yield from _exactly(asked.get(PATIENT_ID), patient.patient_id, "patient", columns)
+    if not columns.is_sealed:
+        yield from _name(asked.get(PATIENT_NAME), patient.name)
+    if level >= Level.STUDY:
+        yield from _exactly(asked.get(STUDY_INSTANCE), _STUDY.uid, "uid", columns)
+        yield from _exactly(asked.get(ACCESSION_NUMBER), _STUDY.accession, "accession", columns)
+        if not columns.is_sealed:
+            days = day_range(asked.get(STUDY_DATE))
+            if days is not None:
+                yield _STUDY.date >= days[0]
+                yield _STUDY.date <= days[1]
+        modalities = asked.get(MODALITIES_IN_STUDY)
+        if isinstance(modalities, Exactly):
+            yield (
+                select(_SERIES.id)
+                .where(_SERIES.study == _STUDY.id, _SERIES.modality.in_(_plain(modalities)))
+                .correlate(ARCHIVE_STUDY)
+                .exists()
+                if level is Level.STUDY
+                else _STUDY.id.in_(select(_SERIES.study).where(_SERIES.modality.in_(_plain(modalities))))
+            )
+    if level >= Level.SERIES:
+        yield from _exactly(asked.get(SERIES_INSTANCE), _SERIES.uid, "uid", columns)
+        modality = asked.get(MODALITY)
+        if isinstance(modality, Exactly):
+            yield _SERIES.modality.in_(_plain(modality))
+    if level is Level.IMAGE:
+        yield from _exactly(asked.get(SOP_INSTANCE), _INSTANCE.uid, "uid", columns)
+        sop_class = asked.get(SOP_CLASS)
+        if isinstance(sop_class, Exactly):
+            yield _INSTANCE.sop_class.in_(_plain(sop_class))
+
+
+def _exactly(
+    condition: Condition | None, column: Column[Any], kind: str, columns: Columns
+) -> Iterable[ColumnElement[bool]]:
+    if isinstance(condition, Exactly) and len(condition.texts) <= MAX_UIDS:
+        yield column.in_(sorted(columns.exact(kind, text) for text in condition.texts))
+
+
+def _plain(condition: Exactly) -> list[str]:
+    return sorted(map(plain, condition.texts))
+
+
+def _name(condition: Condition | None, column: Column[Any]) -> Iterable[ColumnElement[bool]]:
+    """A name whose beginning is known is in a range of names."""
+    if not isinstance(condition, Name):
+        return
+    asked = condition.groups[0]
+    if not asked:
+        return
+    prefix = asked = plain(asked)
+    for wildcard in "*?":
+        prefix = prefix.partition(wildcard)[0]
+    if prefix == asked:
+        yield or_(column == asked, column.is_(None))
+        return
+    # DOE^* is the pattern of DOE too.
+    prefix = prefix.rstrip("^")
+    if prefix:
+        yield or_(and_(column >= prefix, column < prefix + _LAST), column.is_(None))

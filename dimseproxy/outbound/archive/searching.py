@@ -1,0 +1,195 @@
+"""
+Answers to queries, page by page; what is here runs in a thread of the database, within a transaction.
+
+A page begins behind the number of the last row that the one before it looked at: no answer is told twice, what comes
+meanwhile comes at the end, and nothing is kept between pages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, Final
+
+from attrs import field, frozen
+from sqlalchemy import Column, Connection, Select, func, select
+
+from dimseproxy.outbound.archive.answers import Answer, Answering
+from dimseproxy.outbound.archive.columns import Columns
+from dimseproxy.outbound.archive.heads import Values
+from dimseproxy.outbound.archive.instances import Page
+from dimseproxy.outbound.archive.levels import (
+    AVAILABLE_TRANSFER_SYNTAX,
+    COUNTS,
+    DERIVED,
+    MODALITIES_IN_STUDY,
+    Level,
+    name_of,
+)
+from dimseproxy.outbound.archive.narrowing import statement_of
+from dimseproxy.outbound.archive.querying import Query
+from dimseproxy.storage.tables import ARCHIVE_INSTANCE, ARCHIVE_PATIENT, ARCHIVE_SERIES, ARCHIVE_STUDY
+
+_STUDY: Final = ARCHIVE_STUDY.c
+_SERIES: Final = ARCHIVE_SERIES.c
+_INSTANCE: Final = ARCHIVE_INSTANCE.c
+
+#: Answers in a page: some milliseconds of work, and a megabyte with everything that may be asked for.
+PAGE: Final = 200
+
+#: Rows that are looked at for a page where few of them match.
+MOST_LOOKED_AT: Final = 2_000
+
+
+@frozen
+class _Candidate:
+    """
+    A row that matches as far as its attributes go.
+
+    @ivar patient: its number, of a patient.
+    @ivar study: its number, of anything from a study on.
+    """
+
+    number: int
+    values: Values = field(repr=False)
+    patient: int = 0
+    study: int = 0
+    instances: int = 0
+    transfer_syntax: str = ""
+
+
+def find(connection: Connection, columns: Columns, query: Query, ae_title: str, after: int) -> Page:
+    """
+    A page of answers.
+
+    @param after: the number after which to begin.
+    """
+    is_universal = not query.matches and not query.derived
+    limit = PAGE if is_universal else MOST_LOOKED_AT
+    rows = connection.execute(statement_of(query, columns, after, limit)).all()
+    reading, deriving, answering = _reading(query.level, columns), _Deriving(query), Answering(query, ae_title)
+    answers: list[Answer] = []
+    looked_at = 0
+    while looked_at < len(rows) and len(answers) < PAGE:
+        # What is counted is counted for many at a time.
+        some = map(reading, rows[looked_at : looked_at + PAGE])
+        candidates = [one for one in some if all(match.is_met(one.values) for match in query.matches)]
+        deriving.derive(connection, candidates)
+        answers += [
+            answering.answer(one.values)
+            for one in candidates
+            if all(match.is_met(one.values) for match in query.derived)
+        ]
+        looked_at = min(looked_at + PAGE, len(rows))
+    is_last = looked_at == len(rows) and len(rows) < limit
+    return Page(tuple(answers), None if is_last else rows[looked_at - 1][0])
+
+
+def _reading(level: Level, columns: Columns) -> Callable[[Sequence[Any]], _Candidate]:
+    """How the rows of `statement_of` are read; those of a study or a series come one after the other."""
+    read = columns.read
+
+    def patient(row: Sequence[Any]) -> _Candidate:
+        number, key, attributes = row
+        return _Candidate(number, read(ARCHIVE_PATIENT, key, attributes), patient=number)
+
+    def study(row: Sequence[Any]) -> _Candidate:
+        number, uid, attributes = row
+        return _Candidate(number, read(ARCHIVE_STUDY, uid, attributes), study=number)
+
+    @lru_cache(maxsize=16)
+    def outer_study(uid: str, attributes: bytes) -> Values:
+        return read(ARCHIVE_STUDY, uid, attributes)
+
+    @lru_cache(maxsize=16)
+    def outer_series(uid: str, attributes: bytes) -> Values:
+        return read(ARCHIVE_SERIES, uid, attributes)
+
+    def series(row: Sequence[Any]) -> _Candidate:
+        number, study_uid, outer, uid, attributes, study, instances = row
+        values = outer_study(study_uid, outer) | read(ARCHIVE_SERIES, uid, attributes)
+        return _Candidate(number, values, study=study, instances=instances)
+
+    def instance(row: Sequence[Any]) -> _Candidate:
+        number, study_uid, outer, series_uid, inner, study, instances, uid, attributes, transfer_syntax = row
+        values = outer_study(study_uid, outer) | outer_series(series_uid, inner)
+        values |= read(ARCHIVE_INSTANCE, uid, attributes)
+        return _Candidate(number, values, study=study, instances=instances, transfer_syntax=transfer_syntax)
+
+    return {Level.PATIENT: patient, Level.STUDY: study, Level.SERIES: series, Level.IMAGE: instance}[level]
+
+
+class _Deriving:
+    """What is counted, or collected, of what is below: as far as it is asked for."""
+
+    def __init__(self, query: Query) -> None:
+        self._level = query.level
+        asked = {wanted.tag for wanted in query.wanted}
+        self._tags = [tag for tag in DERIVED if tag in asked]
+
+    def derive(self, connection: Connection, candidates: Sequence[_Candidate]) -> None:
+        """Put it among the values of candidates."""
+        if not candidates:
+            return
+        for tag in self._tags:
+            name = name_of(tag)
+            if tag == AVAILABLE_TRANSFER_SYNTAX:
+                for one in candidates:
+                    one.values[name] = [one.transfer_syntax]
+            elif tag in COUNTS:
+                level, counted = COUNTS[tag]
+                counts = self._counts(connection, candidates, level, counted)
+                for one in candidates:
+                    one.values[name] = [counts(one)]
+            else:
+                column = _SERIES.modality if tag == MODALITIES_IN_STUDY else _INSTANCE.sop_class
+                collected = collected_of(connection, {one.study for one in candidates}, column)
+                for one in candidates:
+                    one.values[name] = collected.get(one.study, [])
+
+    def _counts(
+        self, connection: Connection, candidates: Sequence[_Candidate], level: Level, counted: Level
+    ) -> Callable[[_Candidate], str]:
+        if level is Level.SERIES:
+            return lambda one: str(one.instances)
+        if level is Level.STUDY:
+            of_studies = _counts_of_studies(connection, {one.study for one in candidates}, counted)
+            return lambda one: str(of_studies.get(one.study, 0))
+        if self._level is Level.PATIENT:
+            of_patients = _counts_of_patients(connection, {one.patient for one in candidates}, counted)
+            return lambda one: str(of_patients.get(one.patient, 0))
+        studies = {one.study for one in candidates}
+        patients = _mapping(connection, select(_STUDY.id, _STUDY.patient).where(_STUDY.id.in_(studies)))
+        of_patients = _counts_of_patients(connection, set(patients.values()), counted)
+        return lambda one: str(of_patients.get(patients.get(one.study, 0), 0))
+
+
+def _counts_of_studies(connection: Connection, studies: Collection[int], counted: Level) -> Mapping[int, int]:
+    number = func.count() if counted is Level.SERIES else func.sum(_SERIES.instances)
+    statement = select(_SERIES.study, number).where(_SERIES.study.in_(studies)).group_by(_SERIES.study)
+    return _mapping(connection, statement)
+
+
+def _counts_of_patients(connection: Connection, patients: Collection[int], counted: Level) -> Mapping[int, int]:
+    if counted is Level.STUDY:
+        statement = select(_STUDY.patient, func.count())
+    else:
+        number = func.count() if counted is Level.SERIES else func.sum(_SERIES.instances)
+        statement = select(_STUDY.patient, number).join_from(ARCHIVE_STUDY, ARCHIVE_SERIES)
+    return _mapping(connection, statement.where(_STUDY.patient.in_(patients)).group_by(_STUDY.patient))
+
+
+def _mapping(connection: Connection, statement: Select[Any]) -> dict[int, int]:
+    return {key: value for key, value in connection.execute(statement)}
+
+
+def collected_of(connection: Connection, studies: Collection[int], column: Column[Any]) -> Mapping[int, list[str]]:
+    """The different values of a column that each study has, sorted."""
+    statement = select(_SERIES.study, column).where(_SERIES.study.in_(studies)).distinct()
+    if column.table is ARCHIVE_INSTANCE:
+        statement = statement.join_from(ARCHIVE_SERIES, ARCHIVE_INSTANCE)
+    collected: dict[int, list[str]] = {}
+    for study, value in sorted((row[0], row[1]) for row in connection.execute(statement)):
+        if value:
+            collected.setdefault(study, []).append(value)
+    return collected

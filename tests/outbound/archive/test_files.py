@@ -1,0 +1,172 @@
+"""The files of the archive: what is read of them, and when one may be taken away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.python.failure import Failure
+from twisted.trial.unittest import TestCase
+
+from dimseproxy.errors import DimseProxyError
+from dimseproxy.outbound.archive.files import READ_STEP, Files
+from dimseproxy.outbound.archive.part10 import file_head
+from dimseproxy.storage.blobs import Blob, Blobs
+from dimseproxy.storage.encryption import FileKeys
+from tests.association.playing import CT, EXPLICIT
+from tests.support.process import scratch
+
+_T = TypeVar("_T")
+HEAD = file_head(CT, "1.2.3", EXPLICIT, "MODALITY")
+
+
+class Held:
+    """A thread that does what it is given when it is told to."""
+
+    def __init__(self) -> None:
+        self.jobs: list[Callable[[], None]] = []
+
+    def __call__(self, work: Callable[[], _T], /) -> Deferred[_T]:
+        done: Deferred[_T] = Deferred()
+
+        def job() -> None:
+            try:
+                result = work()
+            except Exception:
+                done.errback(Failure())
+            else:
+                done.callback(result)
+
+        self.jobs.append(job)
+        return done
+
+    def goes_on(self) -> None:
+        self.jobs.pop(0)()
+
+
+def unused(name: str) -> Deferred[bool]:
+    return succeed(False)
+
+
+class FilesTests(TestCase):
+    def setUp(self) -> None:
+        self.blobs = Blobs(scratch(self))
+        self.blobs.open()
+        self.thread = Held()
+        self.files = Files(self.blobs, self.thread)
+
+    def _written(self, content: bytes = HEAD + b"content") -> Blob:
+        incoming = self.files.incoming()
+        incoming.write([content])
+        return incoming.finish()
+
+    def _finishing(self) -> Deferred[Blob]:
+        return Deferred.fromCoroutine(self.files.finish(self._written))
+
+    def _removing(self, name: str, is_used: Callable[[str], Deferred[bool]] = unused) -> Deferred[bool]:
+        return Deferred.fromCoroutine(self.files.remove(name, is_used))
+
+    def test_the_data_set_without_what_is_before_it(self) -> None:
+        reader = self.files.read(self._written().name)
+        self.assertEqual((reader.total, reader.step(), reader.is_over, reader.step()), (7, [b"content"], True, []))
+
+    def test_in_steps(self) -> None:
+        content = bytes(range(256)) * 10_000
+        reader = self.files.read(self._written(HEAD + content).name)
+        steps = []
+        while not reader.is_over:
+            steps.append(b"".join(reader.step()))
+        self.assertEqual(b"".join(steps), content)
+        self.assertLess(max(map(len, steps)), 2 * READ_STEP)
+
+    def test_from_an_encrypted_file(self) -> None:
+        self.blobs = Blobs(scratch(self), FileKeys([b"k" * 32]))
+        self.blobs.open()
+        self.files = Files(self.blobs, self.thread)
+        reader = self.files.read(self._written().name)
+        self.assertEqual((reader.step(), reader.is_over), ([b"content"], True))
+
+    def test_what_is_no_such_file(self) -> None:
+        for content in (b"short", bytes(1000), HEAD[:-1]):
+            self.assertRaises(DimseProxyError, self.files.read, self._written(content).name)
+
+    def test_what_nobody_uses_is_removed(self) -> None:
+        name = self._written().name
+        removing = self._removing(name)
+        self.thread.goes_on()
+        self.assertEqual((self.successResultOf(removing), list(self.blobs.names())), (True, []))
+
+    def test_what_the_index_uses_is_not(self) -> None:
+        name = self._written().name
+        self.assertFalse(self.successResultOf(self._removing(name, lambda _: succeed(True))))
+        self.assertEqual(list(self.blobs.names()), [name])
+
+    def test_what_has_just_arrived_is_not(self) -> None:
+        finishing = self._finishing()
+        self.thread.goes_on()
+        name = self.successResultOf(finishing).name
+        self.assertFalse(self.successResultOf(self._removing(name)))
+
+    def test_when_the_index_knows_it_only_the_index_decides(self) -> None:
+        finishing = self._finishing()
+        self.thread.goes_on()
+        name = self.successResultOf(finishing).name
+        self.files.let_go(name)
+        removing = self._removing(name)
+        self.thread.goes_on()
+        self.assertTrue(self.successResultOf(removing))
+
+    def test_what_arrives_while_the_index_is_asked_is_not(self) -> None:
+        name = self._written().name
+        asked: Deferred[bool] = Deferred()
+        removing = self._removing(name, lambda _: asked)
+        finishing = self._finishing()
+        self.thread.goes_on()
+        asked.callback(False)
+        self.assertFalse(self.successResultOf(removing))
+        self.assertEqual(self.successResultOf(finishing).name, name)
+
+    def test_the_same_content_written_before_the_removal_fails(self) -> None:
+        blob = self._written()
+        # It is found to be there already, then it goes, and only then is heard of both.
+        finishing = Deferred.fromCoroutine(self.files.finish(lambda: blob))
+        found = self.thread.jobs.pop(0)
+        removing = self._removing(blob.name)
+        self.thread.goes_on()
+        self.assertTrue(self.successResultOf(removing))
+        found()
+        self.thread.goes_on()
+        self.failureResultOf(finishing, FileNotFoundError)
+
+    def test_the_same_content_written_after_the_removal_stays(self) -> None:
+        name = self._written().name
+        finishing = self._finishing()
+        written = self.thread.jobs.pop(0)
+        removing = self._removing(name)
+        self.thread.goes_on()
+        self.assertTrue(self.successResultOf(removing))
+        written()
+        self.thread.goes_on()
+        self.assertEqual(self.successResultOf(finishing).name, name)
+
+    def test_one_that_is_removed_is_waited_for(self) -> None:
+        name = self._written().name
+        removing = self._removing(name)
+        finishing = self._finishing()
+        self.thread.jobs.pop(1)()
+        self.assertNoResult(finishing)
+        self.thread.goes_on()
+        self.assertTrue(self.successResultOf(removing))
+        self.thread.goes_on()
+        self.failureResultOf(finishing, FileNotFoundError)
+
+    def test_a_removal_that_fails_disturbs_nobody(self) -> None:
+        name = self._written().name
+        asked: Deferred[bool] = Deferred()
+        self.files.remove_later(name, lambda _: asked)
+        settled = Deferred.fromCoroutine(self.files.settled())
+        self.assertNoResult(settled)
+        asked.errback(OSError("the disk"))
+        self.successResultOf(settled)
+        self.assertEqual(list(self.blobs.names()), [name])

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+from twisted.internet import reactor
+from twisted.internet.interfaces import IReactorTime
+from twisted.trial.unittest import TestCase
+
+from dimseproxy.outbound.archive.dispatch import Destination
+from dimseproxy.outbound.archive.events import StudyCompleted, StudyDispatched
+from dimseproxy.outbound.archive.schedule import Retries
+from dimseproxy.outbound.archive.upkeep import Upkeep
+from tests.association.playing import CT, EXPLICIT, IMPLICIT
+from tests.outbound.archive.support import Kept, an_image
+from tests.storage.databases import execute
+from tests.support.process import until
+
+SHORT = 0.1
+"""Seconds; the archive's own clock is the reactor."""
+
+
+class UpkeepTests(TestCase):
+    """An archive with everything there is, whose studies go to another archive."""
+
+    async def archives(self) -> tuple[Kept, Kept]:
+        source, target = Kept(self), Kept(self)
+        await source.opened()
+        await target.opened()
+        retries = Retries(3, SHORT, SHORT, lambda: 0.5)
+        self.told: list[object] = []
+        source.archive.events.subscribe(self.told.append)
+        upkeep = Upkeep(
+            source.database,
+            source.archive.files,
+            source.index.uses,
+            None,
+            source.archive.events,
+            IReactorTime(reactor),
+            study_timeout=SHORT,
+            destinations=[Destination("other", target.archive.outbound, "OTHER", "ARCHIVE", retries)],
+        )
+        await upkeep.start()
+        self.addCleanup(upkeep.stop)
+        return source, target
+
+    def counts(self, kind: type[object]) -> int:
+        return sum(isinstance(event, kind) for event in self.told)
+
+    async def dispatched(self) -> None:
+        await until(lambda: self.counts(StudyDispatched), "the study is dispatched")
+
+    async def test_what_is_stored_arrives_as_it_was_stored(self) -> None:
+        source, target = await self.archives()
+        caller = await source.call((CT, EXPLICIT))
+        for number in range(1, 6):
+            await caller.store(an_image(number, pixels=bytes(3_000_000)))
+        await self.dispatched()
+        self.assertEqual(await self.digests(target), await self.digests(source))
+
+    async def digests(self, kept: Kept) -> list[tuple[object, ...]]:
+        """Of the data sets that are there."""
+        return await kept.database.read(execute("SELECT uid, digest FROM archive_instance ORDER BY uid"))
+
+    async def test_a_study_is_told_to_be_complete(self) -> None:
+        source, _ = await self.archives()
+        caller = await source.call((CT, IMPLICIT))
+        await caller.store(an_image(), IMPLICIT)
+        await until(lambda: self.counts(StudyCompleted), "the study is complete")
+        self.assertEqual(self.counts(StudyCompleted), 1)
