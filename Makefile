@@ -1,6 +1,6 @@
 # Every command sets up what it needs, on a Debian 12 with python3.
 #
-#   make run               the relay on 127.0.0.1:11112, in front of an Orthanc with sample objects
+#   make run               the archive on 127.0.0.1:11112, with sample objects and nothing else installed
 #   make test              everything, on the installed wheel; TESTS=tests.ul for a part, JOBS=1 for one at a time
 #   make lint              ruff, mypy, import-linter
 #   make fuzz SECONDS=60   random bytes against the decoders
@@ -16,7 +16,6 @@ metadata := setup.cfg pyproject.toml
 .PHONY: run test lint fuzz bench peers clean
 
 run: .venv/.installed
-	scripts/install-peers dcmtk orthanc
 	@exec .venv/bin/python scripts/run
 
 test: peers
@@ -40,7 +39,7 @@ peers:
 
 .venv/.installed: $(metadata)
 	scripts/venv .venv
-	.venv/bin/pip install --quiet --editable .
+	.venv/bin/pip install --quiet --editable '.[try]'
 	@touch $@
 
 .venv/.installed-for-development: $(metadata)

@@ -4,13 +4,15 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import signal
 import sys
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from attrs import evolve
 from twisted.application.service import IServiceCollection, MultiService
@@ -27,14 +29,18 @@ from twisted.python.usage import Options as UsageOptions
 from dimseproxy import __version__
 from dimseproxy.association.deadlines import Deadlines
 from dimseproxy.association.handshake import TLSClientEndpoint, TLSServerEndpoint
+from dimseproxy.association.interfaces import IOutbound
 from dimseproxy.association.limits import Limits
 from dimseproxy.association.tls import TLSSettingsError, client_creator, server_creator
 from dimseproxy.config import ConfigurationError, Mistake, Settings, diff_reload, dump, load
 from dimseproxy.config.endpoints import connect_address
 from dimseproxy.config.tls_settings import ClientTLS
 from dimseproxy.inbound.dimse import DimseInbound
+from dimseproxy.keeping import FATAL, Keeping
 from dimseproxy.log import Log, open_log
 from dimseproxy.outbound.dimse import DimseOutbound
+from dimseproxy.policies import compiled
+from dimseproxy.privacy.report import privacy_report
 from dimseproxy.relay.hosts import Hosts
 from dimseproxy.relay.reception import Reception, Ways
 
@@ -50,7 +56,10 @@ class Options(UsageOptions):
 
     synopsis = "[options]"
     longdesc = "Relays DICOM associations between callers and archives, as its configuration says."
-    optParameters = [["config", "c", None, "The configuration file; see docs/reference/configuration.md."]]  # noqa: RUF012
+    optParameters = [  # noqa: RUF012
+        ["config", "c", None, "The configuration file; see docs/reference/configuration.md."],
+        ["privacy-report", None, None, "Print what the privacy policy of this name does to each attribute, and exit."],
+    ]
     optFlags = [  # noqa: RUF012
         ["check", None, "Say what is wrong with the configuration, all of it, and exit."],
         ["print-config", None, "Print the configuration in effect, defaults included, and exit."],
@@ -74,6 +83,16 @@ class Options(UsageOptions):
         if self["print-config"]:
             print(dump(self.settings), end="")
             sys.exit(0)
+        if self["privacy-report"] is not None:
+            self._report(self["privacy-report"])
+
+    def _report(self, name: str) -> None:
+        policies = self.settings.privacy
+        if name not in policies:
+            known = ", ".join(policies) or "none"
+            sys.exit(f"dimseproxy: no privacy policy is called {name!r}; the configuration has: {known}")
+        print(privacy_report(compiled(name, policies[name])), end="")
+        sys.exit(0)
 
 
 class ProxyService(MultiService):
@@ -93,7 +112,8 @@ class ProxyService(MultiService):
         self._reactor = reactor
         self._deadlines = Deadlines(reactor)
         self._hosts = Hosts(reactor)
-        self._reception = Reception(settings, self._ways(settings), self._deadlines)
+        self._keeping = Keeping(settings, reactor)
+        self._reception = Reception(settings, self._ways(settings), self._deadlines, self._keeping.privacy)
         self._listeners = {
             name: (
                 self._server_endpoint(settings, name),
@@ -140,8 +160,26 @@ class ProxyService(MultiService):
         MultiService.startService(self)
         self._deadlines.start()
         self._hosts.start()
+        self._reactor.callWhenRunning(self._open)
+        # What is here now is here to stay: to look through it again and again would stop everybody, each time.
+        gc.collect()
+        gc.freeze()
         # Twisted installs its own handlers when the reactor runs.
         self._reactor.callWhenRunning(self._take_signals)
+
+    def _open(self) -> None:
+        """Open what is kept; callers wait until it was tried."""
+        opening = self._keeping.start()
+        opening.addErrback(self._cannot_open)
+        opening.addCallback(lambda _: self._reception.open())
+
+    def _cannot_open(self, failure: Failure) -> None:
+        if failure.check(*FATAL):
+            log.critical("{text}", text=failure.getErrorMessage())
+        else:
+            log.failure("what is kept cannot be opened", failure)
+        self._reactor.addSystemEventTrigger("after", "shutdown", os._exit, 1)
+        self._reactor.stop()
 
     def _take_signals(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -198,7 +236,7 @@ class ProxyService(MultiService):
                 call.cancel()
         self._deadlines.stop()
         self._hosts.stop()
-        return cast("Deferred[object]", MultiService.stopService(self))
+        return self._keeping.stop().addCallback(lambda _: MultiService.stopService(self))
 
     def reload(self) -> None:
         """
@@ -224,12 +262,13 @@ class ProxyService(MultiService):
     # Wiring
 
     def _ways(self, settings: Settings) -> Ways:
-        outbound_hosts = {name: _host(outbound.connect) for name, outbound in settings.outbound.items()}
+        outbound_hosts = {name: _host(outbound.connect) for name, outbound in settings.peers.items()}
         self._hosts.know([*outbound_hosts.values(), *(each.host for each in settings.applications.values())])
-        outbounds = {
+        outbounds: dict[str, IOutbound] = {
             name: self._outbound(settings, outbound.connect, outbound.tls, outbound.max_pdu_length)
-            for name, outbound in settings.outbound.items()
+            for name, outbound in settings.peers.items()
         }
+        outbounds.update(self._keeping.outbounds)
         applications: Mapping[str, DimseOutbound] = {
             title: self._outbound(settings, f"tcp:{_escaped(each.host)}:{each.port}", each.tls, 131072)
             for title, each in settings.applications.items()
@@ -265,12 +304,16 @@ def _reloaded(old: Settings, new: Settings) -> Settings:
     """
     What a reload brings into effect.
 
-    @raise ConfigurationError: where a new route leads to an outbound that a restart would bring.
+    @raise ConfigurationError: where a new route leads to an outbound, or under a policy, that a restart would bring.
     """
     mistakes = tuple(
         Mistake(f"routes[{index}].outbound", f"{route.outbound!r} is new and needs a restart first")
         for index, route in enumerate(new.routes)
         if route.outbound not in old.outbound
+    ) + tuple(
+        Mistake(f"routes[{index}].privacy", f"{route.privacy!r} is new and needs a restart first")
+        for index, route in enumerate(new.routes)
+        if route.privacy is not None and route.privacy not in old.privacy
     )
     if mistakes:
         raise ConfigurationError(mistakes)
@@ -326,5 +369,5 @@ def makeService(options: Options) -> ProxyService:
         logging = Log(out, settings.log.format, settings.log.level)
     try:
         return ProxyService(settings, path, logging)
-    except TLSSettingsError as error:
+    except (TLSSettingsError, *FATAL) as error:
         sys.exit(f"dimseproxy: {error}")

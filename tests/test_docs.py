@@ -19,7 +19,7 @@ from dimseproxy.association.limits import MINIMUM_RATE
 from dimseproxy.association.stream import HIGH_WATER, READ_SIZE
 from dimseproxy.association.tls import PROFILES
 from dimseproxy.config import SERVICES, ConfigurationError, Settings, load
-from dimseproxy.config.check import SHORTEST
+from dimseproxy.config.reference import SHORTEST
 from dimseproxy.dimse.status import Status
 from dimseproxy.log import Log
 from dimseproxy.relay import get_for_move, retrieving
@@ -35,7 +35,7 @@ REFERENCE = DOCS / "reference" / "configuration.md"
 CONFORMANCE = DOCS / "reference" / "conformance.md"
 
 #: Said of the design or of later versions, and not to be configured yet.
-LATER = {"privacy", "outbound.NAME.archive"}
+LATER = {"privacy"}
 
 #: Said by the operating system, or a command.
 OF_OTHERS = {"Address already in use", "Permission denied", "ss -ltnp"}
@@ -164,6 +164,13 @@ class Configurations(SynchronousTestCase):
 
     def test_those_of_the_tutorial_mean_what_its_text_says(self) -> None:
         first, second = (self.load_block(block) for block in blocks(DOCS / "tutorial.md", "yaml"))
+        self.assertFalse(first.unknown_applications)
+        self.assertNotIn("store", first.applications["CLIENT"].may)
+        self.assertEqual({"CLIENT": None, "*": "research"}, {each.calling: each.privacy for each in second.routes})
+
+    def test_those_before_a_pacs_mean_what_the_text_says(self) -> None:
+        page = DOCS / "how-to" / "in-front-of-a-pacs.md"
+        first, second = (self.load_block(block) for block in blocks(page, "yaml"))
         self.assertFalse(first.unknown_applications)
         self.assertEqual(frozenset({"echo", "find"}), second.applications["CLIENT"].may)
 

@@ -23,7 +23,7 @@ from dimseproxy.errors import DimseProxyError
 from dimseproxy.privacy.identity import Identity, Kind
 from dimseproxy.pseudonyms.batches import Batches, Outcome
 from dimseproxy.pseudonyms.cache import Cache
-from dimseproxy.pseudonyms.fhir import FhirService, RequestRefused, UnknownDomain, operations
+from dimseproxy.pseudonyms.fhir import FhirService, RequestRefused, Resource, UnknownDomain, operations
 from dimseproxy.pseudonyms.http import Http
 from dimseproxy.pseudonyms.interfaces import IPseudonyms, Pseudonyms, SourceRefused, SourceUnavailable
 from dimseproxy.pseudonyms.validity import Use, fault_of_original, fault_of_pseudonym, use_of
@@ -156,7 +156,7 @@ class RemotePseudonyms:
 
     async def _start(self) -> None:
         try:
-            missing = self._dialect.operations - operations(await self._service.get("metadata"))
+            missing = self._dialect.operations - operations(await self._metadata())
             if missing:
                 names = " and ".join(f"${name}" for name in sorted(missing))
                 raise SourceRefused(f"the pseudonym service at {self._service.url} has no {names}")
@@ -166,6 +166,17 @@ class RemotePseudonyms:
             # Without it nothing passes a border; all else must.
             log.warn("{url}: {error}; starting without it", url=self._service.url, error=str(error))
             self._service.is_away()
+
+    async def _metadata(self) -> Resource:
+        """
+        @raise SourceUnavailable: something else answers there, as gateways do while the service behind them starts.
+        """
+        try:
+            return await self._service.get("metadata")
+        except RequestRefused:
+            raise
+        except SourceRefused as error:
+            raise SourceUnavailable(str(error)) from None
 
     async def _probe(self, domain: str) -> None:
         """

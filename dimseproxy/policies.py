@@ -1,0 +1,181 @@
+"""
+The policies of the configuration, put together: what happens to each attribute, and where pseudonyms come from.
+
+Policies without a key of their own share one vault, under `privacy.key` in the data directory; a policy with a key of
+its own has a vault of its own, of the policy's name.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from attrs import asdict
+from twisted.logger import Logger
+
+from dimseproxy.config import (
+    BasicAuth,
+    BearerAuth,
+    CsvSettings,
+    GpasSettings,
+    MiiSettings,
+    PrivacySettings,
+    Secret,
+    Settings,
+)
+from dimseproxy.privacy.identity import Kind
+from dimseproxy.privacy.policy import Blank, Policy, compile_policy
+from dimseproxy.pseudonyms.auth import Basic
+from dimseproxy.pseudonyms.by_kind import ByKind
+from dimseproxy.pseudonyms.csv_table import CsvTables
+from dimseproxy.pseudonyms.gpas import Gpas, Operations
+from dimseproxy.pseudonyms.interfaces import IPseudonyms, SourceRefused
+from dimseproxy.pseudonyms.keys import Keys, keys_from_environment, keys_from_file, keys_from_own_file
+from dimseproxy.pseudonyms.mii import Mii
+from dimseproxy.pseudonyms.services import Client, service_source
+from dimseproxy.pseudonyms.vault import Vault
+from dimseproxy.relay.privacy import Privacy
+from dimseproxy.storage.database import Database
+
+log = Logger()
+
+_SHARED: Final = "default"
+
+
+class Policies:
+    """
+    @param settings: what the configuration says.
+    @param database: where vaults are; started before this, and stopped after.
+    @raise SourceRefused: a key, a certificate or a table cannot be used.
+    """
+
+    def __init__(self, settings: Settings, reactor: Any, database: Database | None) -> None:
+        self._settings = settings
+        self._reactor = reactor
+        self._database = database
+        self._vaults: dict[str, Vault] = {}
+        self.privacy: Mapping[str, Privacy] = {name: self._made(name, each) for name, each in settings.privacy.items()}
+
+    async def start(self) -> None:
+        """
+        Open the sources; the database is open.
+
+        @raise SourceUnavailable: one cannot be opened now; this may be called again.
+        @raise SourceRefused: one cannot be opened at all.
+        """
+        for privacy in self.privacy.values():
+            await privacy.source.start()
+
+    async def stop(self) -> None:
+        """Let what is under way end."""
+        for privacy in self.privacy.values():
+            await privacy.source.stop()
+
+    # Putting together
+
+    def _made(self, name: str, settings: PrivacySettings) -> Privacy:
+        policy = compiled(name, settings)
+        keys = self._keys(settings.key)
+        given = self._sources(settings)
+        kinds = [kind for kind in Kind if kind not in given and policy.maps(kind)]
+        # A table is read in memory, a service is asked.
+        looks_ahead = Kind.INSTANCE in given and not isinstance(settings.pseudonyms, CsvSettings)
+        if kinds or policy.shifts or not given:
+            vault = self._vault(name if settings.key is not None else _SHARED, keys)
+            given.update(dict.fromkeys(kinds or [Kind.PATIENT], vault))
+            return Privacy(policy, ByKind(given), lambda: vault.date_shift, looks_ahead)
+        return Privacy(policy, ByKind(given), lambda: keys.oldest.date_shift, looks_ahead)
+
+    def _keys(self, secret: Secret | None) -> Keys:
+        if secret is None:
+            return keys_from_own_file(self._settings.data_dir / "privacy.key")
+        if secret.environment is not None:
+            return keys_from_environment(secret.environment, os.environ)
+        assert secret.file is not None
+        return keys_from_file(secret.file)
+
+    def _vault(self, name: str, keys: Keys) -> Vault:
+        assert self._database is not None
+        if name not in self._vaults:
+            self._vaults[name] = Vault(self._database, keys, self._reactor, name=name)
+        return self._vaults[name]
+
+    def _sources(self, settings: PrivacySettings) -> dict[Kind, IPseudonyms]:
+        """The source of each kind that does not come from the vault."""
+        source = settings.pseudonyms
+        if isinstance(source, CsvSettings):
+            files = {Kind(kind): path for kind, path in source.files.items()}
+            return dict.fromkeys(files, CsvTables(self._reactor, files))
+        if isinstance(source, (GpasSettings, MiiSettings)):
+            return self._service(source)
+        return {}
+
+    def _service(self, settings: GpasSettings | MiiSettings) -> dict[Kind, IPseudonyms]:
+        every = {} if settings.domain is None else dict.fromkeys(Kind, settings.domain)
+        domains = {**every, **{Kind(kind): domain for kind, domain in settings.domains.items()}}
+        dialect = (
+            Gpas(Operations[settings.operations.upper()])
+            if isinstance(settings, GpasSettings)
+            else Mii(settings.system)
+        )
+        service = service_source(
+            self._reactor,
+            dialect,
+            settings.url,
+            domains,
+            credentials=_credentials(settings.auth),
+            ca=settings.ca,
+            seconds=settings.timeout,
+            retries=settings.retries,
+            batch=settings.batch,
+            concurrency=settings.concurrency,
+            cache_entries=settings.cache.entries,
+            cache_seconds=settings.cache.seconds,
+        )
+        return dict.fromkeys(domains, service)
+
+
+def compiled(name: str, settings: PrivacySettings) -> Policy:
+    """What a policy of the configuration does to each attribute."""
+    words = () if settings.vocabulary is None else settings.vocabulary.read_text("utf-8-sig").split()
+    return compile_policy(
+        name=name,
+        originals=settings.originals,
+        profile=settings.profile,
+        options=settings.options,
+        pseudonymise=settings.pseudonymise,
+        remove=settings.remove,
+        keep=settings.keep,
+        replace=settings.replace,
+        private_attributes=settings.private_attributes,
+        shift_days=settings.shift_days,
+        age=settings.age,
+        burned_in=settings.burned_in,
+        blanks=tuple(Blank(**asdict(blank)) for blank in settings.blank),
+        vocabulary=words,
+        guard=settings.guard,
+        new_instances=settings.new_instances,
+    )
+
+
+def _credentials(auth: BasicAuth | BearerAuth | None) -> Basic | Client | None:
+    if isinstance(auth, BasicAuth):
+        return Basic(auth.user, _secret(auth.password))
+    if isinstance(auth, BearerAuth):
+        return Client(auth.token_url, auth.client_id, _secret(auth.client_secret), auth.scope)
+    return None
+
+
+def _secret(secret: Secret) -> str:
+    """
+    @raise SourceRefused: it cannot be read any longer.
+    """
+    if secret.environment is not None:
+        return os.environ.get(secret.environment, "").strip()
+    path = secret.file or Path()
+    try:
+        return path.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        raise SourceRefused(f"the secret in {path} cannot be read") from None
