@@ -9,17 +9,23 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from random import random
 from typing import Any
 
-from attrs import astuple, field, frozen
+from attrs import field, frozen
 
+from dimseproxy.association.interfaces import IOutbound
 from dimseproxy.config import SQLITE, ArchiveSettings, Secret, Settings
-from dimseproxy.dimse.status import Status
-from dimseproxy.errors import OperationRefused
+from dimseproxy.config.archive_settings import DispatchSettings
 from dimseproxy.outbound.archive.archive import Archive
+from dimseproxy.outbound.archive.dispatch import Destination
+from dimseproxy.outbound.archive.events import Events
 from dimseproxy.outbound.archive.index import Index
 from dimseproxy.outbound.archive.instances import Duplicates
+from dimseproxy.outbound.archive.retention import Watermark
+from dimseproxy.outbound.archive.schedule import Hours, Retries
 from dimseproxy.outbound.archive.seal import Seal
+from dimseproxy.outbound.archive.upkeep import Upkeep
 from dimseproxy.pseudonyms.keys import keys_from_environment, keys_from_file
 from dimseproxy.storage.blobs import Blobs
 from dimseproxy.storage.database import Database
@@ -55,6 +61,7 @@ class Holdings:
     database: Database = field(repr=False)
     blobs: Blobs = field(repr=False)
     index: Index = field(repr=False)
+    seal: Seal | None = field(repr=False)
 
 
 def holdings_of(settings: Settings, archive: ArchiveSettings, database: Database, reactor: Any) -> Holdings:
@@ -65,6 +72,7 @@ def holdings_of(settings: Settings, archive: ArchiveSettings, database: Database
     """
     materials = () if archive.key is None else _materials(archive.key)
     folder = folder_of(settings, archive)
+    seal = Seal(materials) if materials else None
     return Holdings(
         archive,
         folder,
@@ -75,35 +83,59 @@ def holdings_of(settings: Settings, archive: ArchiveSettings, database: Database
             reactor,
             settings.ae_title,
             duplicates=Duplicates(archive.duplicates),
-            seal=Seal(materials) if materials else None,
+            seal=seal,
         ),
+        seal,
     )
 
 
-def archive_of(holdings: Holdings, reactor: Any, **told: Any) -> Archive:
-    """
-    An archive on its holdings, to be started when their database is open.
-
-    @param told: who is told of what becomes of objects, as `Archive` takes it.
-    """
+def archive_of(holdings: Holdings, reactor: Any) -> Archive:
+    """An archive on its holdings, to be started when their database is open."""
     settings = holdings.settings
+    events = Events()
+    watermark = Watermark(holdings.blobs.free_space, settings.watermark.refuse_below, reactor, events)
     return Archive(
         holdings.blobs,
         holdings.index,
         reactor,
         reactor,
         sop_classes=settings.sop_classes,
-        admit=lambda: _admit(holdings.blobs, settings.watermark.refuse_below),
-        **told,
+        admit=watermark.admit,
+        events=events,
     )
 
 
-def _admit(blobs: Blobs, least: int) -> None:
-    """
-    @raise OperationRefused: there is no room for another object.
-    """
-    if blobs.free_space() < least:
-        raise OperationRefused(Status.OUT_OF_RESOURCES, "There is too little space on the disk")
+def upkeep_of(holdings: Holdings, archive: Archive, reactor: Any, destinations: Sequence[Destination]) -> Upkeep:
+    """What goes on in an archive by itself, to be started after it, and stopped before it."""
+    settings = holdings.settings
+    return Upkeep(
+        holdings.database,
+        archive.files,
+        holdings.index.uses,
+        holdings.seal,
+        archive.events,
+        reactor,
+        study_timeout=settings.study_timeout,
+        destinations=destinations,
+        days=settings.retention.days,
+        size=settings.retention.size,
+    )
+
+
+def destination_of(settings: DispatchSettings, outbound: IOutbound, called: str, calling: str) -> Destination:
+    """Where complete studies are sent."""
+    hours = None if settings.schedule is None else Hours(*settings.schedule)
+    retries = Retries(settings.retries, settings.backoff, settings.longest_backoff, random)
+    return Destination(
+        settings.to,
+        outbound,
+        called,
+        calling,
+        retries,
+        hours=hours,
+        pause=settings.pause or 0.0,
+        lanes=settings.associations,
+    )
 
 
 def _materials(secret: Secret) -> Sequence[bytes]:
@@ -111,8 +143,5 @@ def _materials(secret: Secret) -> Sequence[bytes]:
     @raise SourceRefused: there is no key there that could be used.
     """
     if secret.environment is not None:
-        keys = keys_from_environment(secret.environment, os.environ)
-    else:
-        keys = keys_from_file(secret.file or Path())
-    # What a key is made of is all that it holds.
-    return [material for key in keys.all for material in astuple(key)]
+        return keys_from_environment(secret.environment, os.environ).materials
+    return keys_from_file(secret.file or Path()).materials

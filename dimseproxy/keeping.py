@@ -7,19 +7,25 @@ rest is served.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from attrs import define
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
-from dimseproxy.archives import Holdings, archive_of, database_of, holdings_of
+from dimseproxy.archives import Holdings, archive_of, database_of, destination_of, holdings_of, upkeep_of
 from dimseproxy.association.interfaces import IOutbound
-from dimseproxy.config import Settings
+from dimseproxy.config import SAME_AS_CALLER, Settings
+from dimseproxy.config.archive_settings import DispatchSettings
 from dimseproxy.outbound.archive.archive import Archive
+from dimseproxy.outbound.archive.dispatch import Destination
+from dimseproxy.outbound.archive.upkeep import Upkeep
 from dimseproxy.policies import Policies
+from dimseproxy.privacy.identifiers import Direction
 from dimseproxy.pseudonyms.interfaces import SourceRefused, SourceUnavailable
+from dimseproxy.relay.border import OutboundAcross
 from dimseproxy.relay.privacy import Privacy
 from dimseproxy.storage.errors import DatabaseRefused, DatabaseUnavailable
 
@@ -32,22 +38,33 @@ RETRY_AFTER: Final = 5.0
 FATAL: Final = (SourceRefused, DatabaseRefused, OSError)
 
 
+@define
+class _Kept:
+    holdings: Holdings
+    archive: Archive
+    upkeep: Upkeep
+    is_open: bool = False
+
+
 class Keeping:
     """
     @param settings: what the configuration says.
+    @param peer: how the outbound of a name is reached.
     @raise SourceRefused: a key, a certificate or a table cannot be used.
     @raise DatabaseRefused: the address of the database is none.
     """
 
-    def __init__(self, settings: Settings, reactor: Any) -> None:
+    def __init__(self, settings: Settings, reactor: Any, peer: Callable[[str], IOutbound]) -> None:
         self._reactor = reactor
         self._database = database_of(settings, reactor) if settings.privacy or settings.archives else None
         self._policies = Policies(settings, reactor, self._database)
-        self._archives: dict[str, tuple[Holdings, Archive]] = {}
+        self._archives: dict[str, _Kept] = {}
         for name, each in settings.archives.items():
             assert self._database is not None
             holdings = holdings_of(settings, each, self._database, reactor)
-            self._archives[name] = holdings, archive_of(holdings, reactor)
+            archive = archive_of(holdings, reactor)
+            destinations = [self._destination(settings, to, peer) for to in each.dispatch]
+            self._archives[name] = _Kept(holdings, archive, upkeep_of(holdings, archive, reactor, destinations))
         self._retry: IDelayedCall | None = None
         self._is_stopped = False
 
@@ -59,7 +76,7 @@ class Keeping:
     @property
     def outbounds(self) -> Mapping[str, IOutbound]:
         """The outbounds that answer from here, by name."""
-        return {name: archive.outbound for name, (_, archive) in self._archives.items()}
+        return {name: kept.archive.outbound for name, kept in self._archives.items()}
 
     def start(self) -> Deferred[None]:
         """
@@ -80,10 +97,15 @@ class Keeping:
         try:
             if self._database is not None:
                 await self._database.start()
-            for holdings, archive in self._archives.values():
-                await holdings.index.start()
-                await archive.start()
+            for kept in self._archives.values():
+                if not kept.is_open:
+                    await kept.holdings.index.start()
+                    await kept.archive.start()
+                    kept.is_open = True
             await self._policies.start()
+            for kept in self._archives.values():
+                # Last: what is dispatched may cross a policy.
+                await kept.upkeep.start()
         except (SourceUnavailable, DatabaseUnavailable) as error:
             log.warn("not everything can be opened, another attempt follows: {error}", error=str(error))
             if not self._is_stopped:
@@ -96,8 +118,20 @@ class Keeping:
         self.start().addErrback(refused)
 
     async def _stop(self) -> None:
+        for kept in self._archives.values():
+            await kept.upkeep.stop()
         await self._policies.stop()
-        for _, archive in self._archives.values():
-            await archive.stop()
+        for kept in self._archives.values():
+            await kept.archive.stop()
         if self._database is not None:
             await self._database.stop()
+
+    def _destination(self, settings: Settings, to: DispatchSettings, peer: Callable[[str], IOutbound]) -> Destination:
+        outbound = settings.peers[to.to]
+        reached = peer(to.to)
+        if to.privacy is not None:
+            reached = OutboundAcross(reached, self.privacy[to.privacy], Direction.TO_PSEUDONYMS, self._reactor)
+        calling = outbound.calling_ae_title
+        # Nobody calls: there is no other title to keep.
+        calling = settings.ae_title if calling in (None, SAME_AS_CALLER) else calling
+        return destination_of(to, reached, outbound.ae_title, calling or "")

@@ -112,7 +112,7 @@ class ProxyService(MultiService):
         self._reactor = reactor
         self._deadlines = Deadlines(reactor)
         self._hosts = Hosts(reactor)
-        self._keeping = Keeping(settings, reactor)
+        self._keeping = Keeping(settings, reactor, partial(self._peer, settings))
         self._reception = Reception(settings, self._ways(settings), self._deadlines, self._keeping.privacy)
         self._listeners = {
             name: (
@@ -264,16 +264,17 @@ class ProxyService(MultiService):
     def _ways(self, settings: Settings) -> Ways:
         outbound_hosts = {name: _host(outbound.connect) for name, outbound in settings.peers.items()}
         self._hosts.know([*outbound_hosts.values(), *(each.host for each in settings.applications.values())])
-        outbounds: dict[str, IOutbound] = {
-            name: self._outbound(settings, outbound.connect, outbound.tls, outbound.max_pdu_length)
-            for name, outbound in settings.peers.items()
-        }
+        outbounds: dict[str, IOutbound] = {name: self._peer(settings, name) for name in settings.peers}
         outbounds.update(self._keeping.outbounds)
         applications: Mapping[str, DimseOutbound] = {
             title: self._outbound(settings, f"tcp:{_escaped(each.host)}:{each.port}", each.tls, 131072)
             for title, each in settings.applications.items()
         }
         return Ways(outbounds, applications, outbound_hosts, self._hosts.addresses_of)
+
+    def _peer(self, settings: Settings, name: str) -> DimseOutbound:
+        outbound = settings.peers[name]
+        return self._outbound(settings, outbound.connect, outbound.tls, outbound.max_pdu_length)
 
     def _outbound(self, settings: Settings, connect: str, tls: ClientTLS | None, max_pdu_length: int) -> DimseOutbound:
         endpoint: IStreamClientEndpoint = clientFromString(self._reactor, connect)

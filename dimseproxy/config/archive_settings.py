@@ -62,6 +62,15 @@ class DispatchSettings:
     """Where complete studies are sent. What could not be sent stays, is tried again, and can be queued again."""
 
     to: str = field(metadata=setting(Name(), "The name of the outbound that gets them.", example="pacs"))
+    privacy: str | None = field(
+        default=None,
+        metadata=setting(
+            Name(),
+            "The name of the privacy policy, with `originals: inbound`, under which they are sent.",
+            example="research",
+            default="none: they are sent as they are kept",
+        ),
+    )
     schedule: Hours | None = field(
         default=None,
         metadata=setting(

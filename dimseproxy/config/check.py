@@ -135,10 +135,30 @@ def _check_policies(root: Node, reading: Reading) -> None:
             if by.text not in names:
                 reading.note(by, f"no policy under `privacy` is called `{by.text}`: {did_you_mean(by.text, names)}")
             _check_delivery(route, root, reading)
+    for by in _policies_of_dispatch(root):
+        used.add(by.text)
+        policy = None if policies is None else policies.get(by.text)
+        originals = None if policy is None else policy.get("originals")
+        if by.text not in names:
+            reading.note(by, f"no policy under `privacy` is called `{by.text}`: {did_you_mean(by.text, names)}")
+        elif originals is not None and originals.text == "outbound":
+            reading.note(
+                by, f"the archive holds the originals, and `{by.text}` has `originals: outbound`: write `inbound`"
+            )
     for name, _ in _entries(root, "privacy"):
         # Whoever writes a policy means identities to be protected; forgotten on the routes, they would cross.
         if name.text not in used:
             reading.note(name, f"is used by no route: write `privacy: {name.text}` in one, or take the policy out")
+
+
+def _policies_of_dispatch(root: Node) -> Iterator[Node]:
+    for _, value in _entries(root, "outbound"):
+        archive = value.get("archive")
+        dispatch = None if archive is None or not archive.is_mapping else archive.get("dispatch")
+        for each in dispatch.items() if dispatch is not None and dispatch.is_list else ():
+            by = each.get("privacy") if each.is_mapping else None
+            if by is not None and by.tag == "str":
+                yield by
 
 
 def _check_delivery(route: Node, root: Node, reading: Reading) -> None:

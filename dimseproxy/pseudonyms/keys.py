@@ -53,7 +53,7 @@ class Key:
     @ivar date_shift: the key of the date shifts, should this be the first key of all.
     """
 
-    _material: bytes = field(repr=False)
+    material: bytes = field(repr=False)
 
     @functools.cached_property
     def key_id(self) -> bytes:
@@ -109,7 +109,7 @@ class Key:
             raise SourceRefused("an entry of the vault was changed by something else than the proxy") from None
 
     def _derived(self, purpose: str) -> bytes:
-        return HKDF(SHA256(), _SUBKEY_LENGTH, None, f"dimseproxy {purpose}".encode()).derive(self._material)
+        return HKDF(SHA256(), _SUBKEY_LENGTH, None, f"dimseproxy {purpose}".encode()).derive(self.material)
 
 
 @frozen(eq=False)
@@ -131,6 +131,11 @@ class Keys:
     def oldest(self) -> Key:
         """What the date shifts of a new vault are made with: they must not change with the newest key."""
         return self.all[-1]
+
+    @property
+    def materials(self) -> tuple[bytes, ...]:
+        """What they are made of, the newest first, for those who derive something else of them."""
+        return tuple(key.material for key in self.all)
 
     def get(self, key_id: bytes) -> Key | None:
         """The key of an id, if it is one of these."""

@@ -215,3 +215,22 @@ class DispatchTests(Refusals):
     def test_the_longest_wait_is_no_shorter_than_the_first(self) -> None:
         found = faults_of("dispatch: [{to: pacs, backoff: 60, longest_backoff: 30}]")
         self.assertIn("shorter than the first wait, 60 s", found["dispatch[0].longest_backoff"])
+
+
+class DispatchUnderAPolicyTests(TestCase):
+    """What leaves the archive by itself may cross a policy as well."""
+
+    def _file(self, policy: str) -> str:
+        return file_of("dispatch: [{to: pacs, privacy: research}]") + policy
+
+    def test_a_policy_with_originals_inside(self) -> None:
+        settings = settings_of(self._file("privacy: {research: {originals: inbound}}\n"))
+        self.assertEqual(settings.archives["local"].dispatch[0].privacy, "research")
+
+    def test_one_the_other_way_round_is_refused(self) -> None:
+        found = mistakes_of(self._file("privacy: {research: {originals: outbound}}\n"))
+        self.assertIn("write `inbound`", found["outbound.local.archive.dispatch[0].privacy"])
+
+    def test_one_that_is_not_there_is_refused(self) -> None:
+        found = mistakes_of(self._file(""))
+        self.assertIn("no policy under `privacy`", found["outbound.local.archive.dispatch[0].privacy"])

@@ -9,9 +9,10 @@ twice, or never.  A study that has grown since is completed once more.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, func, or_, select
+from sqlalchemy import Connection, Select, and_, func, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
@@ -104,19 +105,21 @@ class Tracking:
         now = self._clock.seconds()
         if now >= self._next_sweep or now < self._settled:
             self._settled, self._next_sweep = 0.0, now + SWEEP_EVERY
-        before = now - self._timeout
-        statement = _silent(self._settled, before)
+        before, after = now - self._timeout, 0
         completed = 0
         # A transaction that may write keeps others from writing: none is begun for nothing.
-        while await self._database.read(lambda connection: connection.execute(statement).first() is not None):
-            events = await self._database.run(lambda connection: self._write(connection, statement, now))
+        while found := await self._database.read(partial(_numbers, _silent(self._settled, before, after))):
+            # As they are by then: one that has grown meanwhile is none of them any longer.
+            silent = _silent(self._settled, before, after).where(_SERIES.study <= found[-1])
+            events = await self._database.run(partial(self._write, silent, now))
             completed += len(events)
             for event in events:
                 self._events.publish(event)
+            after = found[-1]
         self._settled = max(before - SLACK, 0.0)
         return completed
 
-    def _write(self, connection: Connection, statement: Select[Any], now: float) -> list[StudyCompleted]:
+    def _write(self, statement: Select[Any], now: float, connection: Connection) -> list[StudyCompleted]:
         found = {row[0]: row for row in connection.execute(statement)}
         completions = {}
         for study, last_received, instances, size in found.values():
@@ -149,37 +152,41 @@ def study_uid(columns: Columns, uid: str, attributes: bytes) -> str:
     return first_text(columns.read(ARCHIVE_STUDY, uid, attributes), STUDY_INSTANCE)
 
 
-def _silent(settled: float, before: float) -> Select[Any]:
+def _silent(settled: float, before: float, after: int) -> Select[Any]:
     """
     Studies of which nothing came after C{before}, and more than was there when they were complete last.
 
     @param settled: those of which nothing came since then are left out.
+    @param after: only those with a higher number; they come in that order.
     """
-    totals = select(
-        _SERIES.study,
-        func.max(_SERIES.last_received).label("last_received"),
-        func.sum(_SERIES.instances).label("instances"),
-        func.sum(_SERIES.size).label("size"),
-    ).group_by(_SERIES.study)
+    last_received, instances = func.max(_SERIES.last_received), func.sum(_SERIES.instances)
+    statement = select(_SERIES.study, last_received, instances, func.sum(_SERIES.size)).where(_SERIES.study > after)
     if settled:
-        totals = totals.where(_SERIES.study.in_(select(_SERIES.study).where(_SERIES.last_received >= settled)))
-    found = totals.subquery("found")
-    return (
-        select(found.c.study, found.c.last_received, found.c.instances, found.c.size)
-        .outerjoin(ARCHIVE_COMPLETION, _COMPLETION.study == found.c.study)
-        .where(
-            found.c.last_received <= before,
-            or_(
-                _COMPLETION.study.is_(None),
-                _COMPLETION.last_received < found.c.last_received,
-                # What came slowly may have been received before what was there already.
-                _COMPLETION.instances < found.c.instances,
-            ),
+        statement = statement.where(
+            _SERIES.study.in_(select(_SERIES.study).where(_SERIES.last_received >= settled, _SERIES.study > after))
         )
-        # In one order on every proxy, so that no two wait for one another.
-        .order_by(found.c.study)
+    return (
+        statement.outerjoin(ARCHIVE_COMPLETION, _COMPLETION.study == _SERIES.study)
+        .group_by(_SERIES.study, _COMPLETION.study, _COMPLETION.last_received, _COMPLETION.instances)
+        .having(
+            and_(
+                last_received <= before,
+                or_(
+                    _COMPLETION.study.is_(None),
+                    _COMPLETION.last_received < last_received,
+                    # What came slowly may have been received before what was there already.
+                    _COMPLETION.instances < instances,
+                ),
+            )
+        )
+        # One order on every proxy, so that no two wait for one another.
+        .order_by(_SERIES.study)
         .limit(MOST_TOGETHER)
     )
+
+
+def _numbers(statement: Select[Any], connection: Connection) -> list[int]:
+    return [row[0] for row in connection.execute(statement)]
 
 
 def _completed(connection: Connection, study: int, instances: int, size: int, last_received: float) -> Any:
