@@ -12,12 +12,12 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import evolve
 from twisted.application.service import IServiceCollection, MultiService
 from twisted.internet import reactor as _reactor
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred, gatherResults, succeed
 from twisted.internet.endpoints import clientFromString, serverFromString
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IDelayedCall, IListeningPort, IStreamClientEndpoint, IStreamServerEndpoint
@@ -35,14 +35,15 @@ from dimseproxy.association.tls import TLSSettingsError, client_creator, server_
 from dimseproxy.config import ConfigurationError, Mistake, Settings, diff_reload, dump, load
 from dimseproxy.config.endpoints import connect_address
 from dimseproxy.config.tls_settings import ClientTLS
+from dimseproxy.errors import DimseProxyError
 from dimseproxy.inbound.dimse import DimseInbound
-from dimseproxy.keeping import FATAL, Keeping
 from dimseproxy.log import Log, open_log
 from dimseproxy.outbound.dimse import DimseOutbound
-from dimseproxy.policies import compiled
-from dimseproxy.privacy.report import privacy_report
 from dimseproxy.relay.hosts import Hosts
 from dimseproxy.relay.reception import Reception, Ways
+
+if TYPE_CHECKING:
+    from dimseproxy.keeping import Keeping
 
 log = Logger()
 
@@ -87,6 +88,9 @@ class Options(UsageOptions):
             self._report(self["privacy-report"])
 
     def _report(self, name: str) -> None:
+        from dimseproxy.policies import compiled
+        from dimseproxy.privacy.report import privacy_report
+
         policies = self.settings.privacy
         if name not in policies:
             known = ", ".join(policies) or "none"
@@ -112,8 +116,9 @@ class ProxyService(MultiService):
         self._reactor = reactor
         self._deadlines = Deadlines(reactor)
         self._hosts = Hosts(reactor)
-        self._keeping = Keeping(settings, reactor, partial(self._peer, settings))
-        self._reception = Reception(settings, self._ways(settings), self._deadlines, self._keeping.privacy)
+        self._keeping = self._keeping_of(settings)
+        privacy = {} if self._keeping is None else self._keeping.privacy
+        self._reception = Reception(settings, self._ways(settings), self._deadlines, privacy)
         self._listeners = {
             name: (
                 self._server_endpoint(settings, name),
@@ -169,12 +174,12 @@ class ProxyService(MultiService):
 
     def _open(self) -> None:
         """Open what is kept; callers wait until it was tried."""
-        opening = self._keeping.start()
+        opening: Deferred[None] = succeed(None) if self._keeping is None else self._keeping.start()
         opening.addErrback(self._cannot_open)
         opening.addCallback(lambda _: self._reception.open())
 
     def _cannot_open(self, failure: Failure) -> None:
-        if failure.check(*FATAL):
+        if failure.check(DimseProxyError, OSError):
             log.critical("{text}", text=failure.getErrorMessage())
         else:
             log.failure("what is kept cannot be opened", failure)
@@ -236,7 +241,8 @@ class ProxyService(MultiService):
                 call.cancel()
         self._deadlines.stop()
         self._hosts.stop()
-        return self._keeping.stop().addCallback(lambda _: MultiService.stopService(self))
+        closed: Deferred[None] = succeed(None) if self._keeping is None else self._keeping.stop()
+        return closed.addCallback(lambda _: MultiService.stopService(self))
 
     def reload(self) -> None:
         """
@@ -261,11 +267,20 @@ class ProxyService(MultiService):
 
     # Wiring
 
+    def _keeping_of(self, settings: Settings) -> Keeping | None:
+        if not settings.privacy and not settings.archives:
+            return None
+        # Not at the top: a plain relay keeps nothing, and a database takes a while to load.
+        from dimseproxy.keeping import Keeping
+
+        return Keeping(settings, self._reactor, partial(self._peer, settings))
+
     def _ways(self, settings: Settings) -> Ways:
         outbound_hosts = {name: _host(outbound.connect) for name, outbound in settings.peers.items()}
         self._hosts.know([*outbound_hosts.values(), *(each.host for each in settings.applications.values())])
         outbounds: dict[str, IOutbound] = {name: self._peer(settings, name) for name in settings.peers}
-        outbounds.update(self._keeping.outbounds)
+        if self._keeping is not None:
+            outbounds.update(self._keeping.outbounds)
         applications: Mapping[str, DimseOutbound] = {
             title: self._outbound(settings, f"tcp:{_escaped(each.host)}:{each.port}", each.tls, 131072)
             for title, each in settings.applications.items()
@@ -370,5 +385,5 @@ def makeService(options: Options) -> ProxyService:
         logging = Log(out, settings.log.format, settings.log.level)
     try:
         return ProxyService(settings, path, logging)
-    except (TLSSettingsError, *FATAL) as error:
+    except (DimseProxyError, TLSSettingsError, OSError) as error:
         sys.exit(f"dimseproxy: {error}")

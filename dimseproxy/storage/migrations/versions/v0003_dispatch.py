@@ -43,7 +43,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("instance", "dispatch"),
         sqlite_with_rowid=False,
     )
-    op.create_index("archive_series_last_received", "archive_series", ["last_received", "study", "instances", "size"])
+    op.create_index("archive_series_last_received", "archive_series", ["last_received", "study"])
+    op.create_index("archive_series_totals", "archive_series", ["study", "last_received", "instances", "size"])
 
 
 def _goes_with(row: str) -> sa.ForeignKey:
