@@ -2,24 +2,26 @@
 The embedded source: pseudonyms are made with a key, and kept in an encrypted table so that there is a way back.
 
 A pseudonym is HMAC-SHA-256 under the key over namespace, NUL and original: the same every time, on every proxy with the
-same key, before and after a crash.  So it is known at once, and only what is reported as success waits for the table.
+same key, before and after a crash.  So it is known at once, and only what is reported as success waits for the disk.
 A UID is `2.25.` and the first 128 bits as a number (PS3.5 B.2); all else is the first 80 bits in base32, 16 characters
 that any text of DICOM may hold.
 
-The way back is the table: unique by pseudonym and by original, so that two originals never share a pseudonym: the
-second one is refused.
+The way back is the table: unique by pseudonym and by original, so that two originals never share a pseudonym.  In a
+SQLite file, rows wait for the table in a journal beside it, as encrypted as in the table, where they are as safe from a
+crash; the vault itself finds them in its memory, and another process on the same file some quarter of a second later.
+
+Of two originals with one pseudonym the second is refused.  Where a journal stands before the table, that may be found
+after the first use of the pseudonym: it is logged, and refused from then on.  With 80 bits and more there is none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
-from attrs import define, field
 from sqlalchemy import Connection
-from twisted.internet.defer import Deferred, FirstError, fail, gatherResults, succeed
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.defer import Deferred, DeferredLock, FirstError, fail, gatherResults, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -28,7 +30,8 @@ from dimseproxy.privacy.identity import Identity
 from dimseproxy.pseudonyms.interfaces import IPseudonyms, Pseudonyms, SourceRefused, SourceUnavailable
 from dimseproxy.pseudonyms.keys import Keys
 from dimseproxy.pseudonyms.recent import Recent
-from dimseproxy.pseudonyms.vault_keys import FIRST, encrypt_anew, open_vault
+from dimseproxy.pseudonyms.vault_entries import Entry, JournalledEntries, journal_path
+from dimseproxy.pseudonyms.vault_keys import FIRST, ROWS_TOGETHER, encrypt_anew, open_vault, take_in
 from dimseproxy.pseudonyms.vault_rows import (
     NAMESPACES,
     Place,
@@ -36,11 +39,14 @@ from dimseproxy.pseudonyms.vault_rows import (
     find_originals,
     find_pseudonyms,
     pseudonym_of,
+    row_of,
+    unpacked,
     write_rows,
 )
 from dimseproxy.storage.database import Database
 from dimseproxy.storage.errors import DatabaseRefused, DatabaseUnavailable
-from dimseproxy.storage.group_commit import MOST_QUEUED, Group, GroupCommit
+from dimseproxy.storage.group_commit import MOST_QUEUED, GroupCommit
+from dimseproxy.storage.journal import Journal
 
 log = Logger()
 
@@ -51,37 +57,22 @@ CACHE_ENTRIES: Final = 100_000
 _MOST_COLLIDED: Final = 10_000
 
 
-@define(eq=False)
-class _Entry:
-    """
-    A row that is not known to be in the table.
-
-    @ivar group: what it is written with.
-    @ivar is_collision: found on writing: the pseudonym is another's.
-    """
-
-    original: Place
-    pseudonym: str = field(repr=False)
-    group: Group[_Entry] | None = field(default=None, repr=False)
-    is_collision: bool = False
-
-
 @implementer(IPseudonyms)
 class Vault:
     """
     @param database: has been started, and is stopped after the vault.
     @param keys: the newest makes new pseudonyms; the older ones are needed until a start has succeeded with them.
-    @param clock: the reactor; gives the time to rows.
+    @param reactor: gives the time to rows, and is told by the thread of the journal.
     @param name: of which vault in the database; vaults of two names share nothing but the tables.
     @param cache_entries: held in memory for each direction.
-    @param most_queued: rows that may wait for the table; more are refused with `SourceUnavailable`.
+    @param most_queued: rows that may wait for the table; new originals beyond are refused with `SourceUnavailable`.
     """
 
     def __init__(
         self,
         database: Database,
         keys: Keys,
-        clock: IReactorTime,
+        reactor: Any,
         *,
         name: str = "default",
         cache_entries: int = CACHE_ENTRIES,
@@ -89,16 +80,24 @@ class Vault:
     ) -> None:
         self._database = database
         self._keys = keys
-        self._clock = clock
+        self._reactor = reactor
         self._name = name
+        self._most_queued = most_queued
         self._state: VaultState | None = None
         self._is_open = False
+        self._is_wanted = False
+        self._one_at_a_time = DeferredLock()
+        self._refusal: SourceRefused | None = None
         self._pseudonyms: Recent[Place, str] = Recent(cache_entries)
         self._originals: Recent[Place, str] = Recent(cache_entries)
         self._collided: Recent[Place, bool] = Recent(_MOST_COLLIDED)
-        self._pending: dict[Place, _Entry] = {}
-        self._commit: GroupCommit[_Entry, frozenset[Place]] = GroupCommit(
-            database, clock, self._write, self._written, self._lost, most_queued=most_queued
+        # By original, and by pseudonym.
+        self._pending: dict[Place, Entry] = {}
+        self._pending_back: dict[Place, Entry] = {}
+        # Where the database is that of one machine.
+        self._journalled: JournalledEntries | None = None
+        self._commit: GroupCommit[Entry, Collection[Place]] = GroupCommit(
+            database, reactor, self._write, self._written, self._lost, most_queued=most_queued
         )
 
     @property
@@ -112,16 +111,22 @@ class Vault:
 
     def start(self) -> Deferred[None]:
         """
-        Open the vault.  Where the newest key is new to it, encrypt everything anew first: some 20,000 rows a second.
+        Open the vault, unless it is open.  What a process that was killed has left goes into the table first.  Where
+        the newest key is new to the vault, everything is encrypted anew: some 20,000 rows a second.
 
-        @return: fails with `SourceUnavailable`, or with `SourceRefused` where a key is missing.
+        @return: fails with `SourceUnavailable`, or with `SourceRefused` where a key is missing or a journal is damaged.
         """
-        return Deferred.fromCoroutine(self._start())
+        self._is_wanted = True
+        return self._one_at_a_time.run(lambda: Deferred.fromCoroutine(self._start()))
 
     def stop(self) -> Deferred[None]:
-        """Refuse what comes, and wait until what is queued is durable or lost."""
-        self._is_open = False
-        return self._commit.settled()
+        """Refuse what comes, and wait until what is queued is durable or lost; what is durable is not lost any more."""
+        self._is_wanted = self._is_open = False
+        return self._one_at_a_time.run(lambda: Deferred.fromCoroutine(self._stop()))
+
+    def settled(self) -> Deferred[None]:
+        """Fires when the table has all that was made by now, or has failed to take it; it does not fail."""
+        return self._commit.settled() if self._journalled is None else self._journalled.settled()
 
     def pseudonyms_of(self, originals: Collection[Identity]) -> Deferred[Pseudonyms]:
         """
@@ -150,23 +155,69 @@ class Vault:
         return Deferred.fromCoroutine(self._originals_of(pseudonyms))
 
     async def _start(self) -> None:
+        if self._is_open or not self._is_wanted:
+            return
+        path = self._database.file
+        journal = None if path is None else Journal(journal_path(path, self._name), self._reactor)
         try:
-            state = await self._database.run(lambda connection: open_vault(connection, self._name, self._keys))
-            if not state.is_settled:
-                log.info("the vault {name!r} comes under a new key", name=self._name)
-                await self._encrypt_anew(state)
-                log.info("the vault {name!r} is under its new key", name=self._name)
-        except (DatabaseUnavailable, DatabaseRefused) as error:
-            raise _as_source_error(error) from None
+            state = await self._prepared(journal)
+        except BaseException as error:
+            if journal is not None:
+                await journal.close()
+            if isinstance(error, (DatabaseUnavailable, DatabaseRefused)):
+                raise _as_source_error(error) from None
+            raise
         self._state = state
-        self._is_open = True
+        self._refusal = None
+        if journal is not None:
+            self._journalled = JournalledEntries(
+                self._database, journal, self._reactor, state, self._written, self._lost, self._refuse
+            )
+        # Not where it was stopped meanwhile: the stop waits, and closes all of this.
+        self._is_open = self._is_wanted
 
-    async def _encrypt_anew(self, state: VaultState) -> None:
-        after: Place | None = FIRST
-        while after is not None:
-            after = await self._database.run(partial(encrypt_anew, state=state, after=after))
+    async def _prepared(self, journal: Journal | None) -> VaultState:
+        """The vault as it is when everything that others left is in the table, and under the newest key."""
+        may_change: Callable[[], bool] = _always
+        if journal is not None:
+            await self._take_in(journal)
+            # Who has the vault open under an older key goes on making pseudonyms with it.
+            may_change = journal.is_alone
+        state = await self._database.run(partial(open_vault, name=self._name, keys=self._keys, may_change=may_change))
+        if not state.is_settled:
+            log.info("the vault {name!r} comes under a new key", name=self._name)
+            after: Place | None = FIRST
+            while after is not None:
+                if not self._is_wanted:
+                    raise SourceUnavailable("the vault was stopped while it came under a new key")
+                after = await self._database.run(partial(encrypt_anew, state=state, after=after))
+            log.info("the vault {name!r} is under its new key", name=self._name)
+        return state
+
+    async def _take_in(self, journal: Journal) -> None:
+        rows = [unpacked(record) for record in await journal.open()]
+        for start in range(0, len(rows), ROWS_TOGETHER):
+            some = rows[start : start + ROWS_TOGETHER]
+            collisions = await self._database.run(partial(take_in, name=self._name, keys=self._keys, rows=some))
+            for original in collisions:
+                self._collide(original)
+        if rows:
+            log.info("{count} rows of the vault {name!r} were in a journal", count=len(rows), name=self._name)
+        await journal.drop_left()
+
+    async def _stop(self) -> None:
+        if self._journalled is None:
+            await self._commit.settled()
+            return
+        await self._journalled.stop()
+        self._journalled = None
+        # What the table did not take is in the journal, and is no longer this vault's to move.
+        self._pending.clear()
+        self._pending_back.clear()
 
     def _opened(self) -> VaultState:
+        if self._refusal is not None:
+            raise self._refusal
         if self._state is None or not self._is_open:
             raise SourceUnavailable("the vault is not open")
         return self._state
@@ -177,30 +228,51 @@ class Vault:
         """
         values = {}
         waiting = []
-        for identity in originals:
-            original = Place(NAMESPACES[identity.kind], identity.value)
-            pseudonym = self._pseudonyms.get(original) or found.get(original)
-            if pseudonym is None:
-                entry = self._pending.get(original) or self._enter(original)
-                waiting.append(entry)
-                pseudonym = entry.pseudonym
-            values[identity] = pseudonym
+        fresh: list[Entry] = []
+        try:
+            for identity in originals:
+                original = Place(NAMESPACES[identity.kind], identity.value)
+                pseudonym = self._pseudonyms.get(original) or found.get(original)
+                if pseudonym is None:
+                    entry = self._pending.get(original)
+                    if entry is None:
+                        entry = self._enter(original)
+                        fresh.append(entry)
+                        waiting.append(entry)
+                    elif entry.group is not None:
+                        waiting.append(entry)
+                    pseudonym = entry.pseudonym.value
+                values[identity] = pseudonym
+            self._keep(fresh)
+        except (SourceUnavailable, SourceRefused, DatabaseUnavailable) as error:
+            self._lost(fresh)
+            raise _as_source_error(error) from None
         return Pseudonyms(values, self._kept(waiting) if waiting else None)
 
-    def _enter(self, original: Place) -> _Entry:
-        """Make a pseudonym, and have it written."""
+    def _enter(self, original: Place) -> Entry:
+        """Make a pseudonym that is to be kept."""
         if original in self._collided:
             raise _collision()
-        entry = _Entry(original, pseudonym_of(self._opened(), original))
-        try:
-            entry.group = self._commit.add(entry)
-        except DatabaseUnavailable as error:
-            raise _as_source_error(error) from None
-        self._pending[original] = entry
+        if len(self._pending) >= self._most_queued:
+            raise SourceUnavailable("the vault is unavailable: too much waits to be written")
+        pseudonym = Place(original.namespace, pseudonym_of(self._opened(), original))
+        if pseudonym in self._pending_back or self._originals.get(pseudonym) not in (None, original.value):
+            self._collide(original)
+            raise _collision()
+        entry = Entry(original, pseudonym)
+        self._pending[original] = self._pending_back[pseudonym] = entry
         return entry
 
-    def _kept(self, entries: Sequence[_Entry]) -> Deferred[None]:
-        """Fires when entries are in the table."""
+    def _keep(self, entries: Sequence[Entry]) -> None:
+        """Have entries written."""
+        if self._journalled is None:
+            for entry in entries:
+                entry.group = self._commit.add(entry)
+        elif entries:
+            self._journalled.add(entries)
+
+    def _kept(self, entries: Sequence[Entry]) -> Deferred[None]:
+        """Fires when entries are durable."""
         groups = {entry.group for entry in entries if entry.group is not None}
         if len(groups) == 1:
             kept = groups.pop().committed()
@@ -240,14 +312,13 @@ class Vault:
         strangers: dict[Place, list[Identity]] = {}
         for identity in pseudonyms:
             pseudonym = Place(NAMESPACES[identity.kind], identity.value)
-            original = self._originals.get(pseudonym)
+            pending = self._pending_back.get(pseudonym)
+            original = self._originals.get(pseudonym) if pending is None else pending.original.value
             if original is None:
                 strangers.setdefault(pseudonym, []).append(identity)
             else:
                 values[identity] = original
         if strangers:
-            # A peer may ask with a pseudonym of an answer whose rows are still on their way.
-            await self._commit.settled()
             try:
                 found = await self._database.read(lambda connection: find_originals(connection, state, strangers))
             except (DatabaseUnavailable, DatabaseRefused) as error:
@@ -257,32 +328,44 @@ class Vault:
                 values.update(dict.fromkeys(strangers[pseudonym], original))
         return values
 
-    def _write(self, connection: Connection, entries: Sequence[_Entry]) -> frozenset[Place]:
-        """In a thread: those that collide."""
+    def _write(self, connection: Connection, entries: Sequence[Entry]) -> set[Place]:
+        """In a thread: the originals of those that collide."""
         assert self._state is not None
-        pseudonyms = {entry.original: entry.pseudonym for entry in entries}
-        return write_rows(connection, self._state, pseudonyms, int(self._clock.seconds()))
+        created = int(self._reactor.seconds())
+        rows = [row_of(self._state, entry.original, entry.pseudonym.value, created) for entry in entries]
+        collisions = write_rows(connection, self._state, rows)
+        return {entry.original for entry in entries if entry.pseudonym in collisions}
 
-    def _written(self, entries: Sequence[_Entry], collisions: frozenset[Place]) -> None:
+    def _written(self, entries: Sequence[Entry], collisions: Collection[Place]) -> None:
         for entry in entries:
             original, pseudonym = entry.original, entry.pseudonym
-            del self._pending[original]
+            del self._pending[original], self._pending_back[pseudonym]
             if original in collisions:
                 entry.is_collision = True
-                self._collided.put(original, True)
-                log.error("the vault {name!r} has a pseudonym that is another's: refused", name=self._name)
+                self._collide(original)
             else:
-                self._pseudonyms.put(original, pseudonym)
-                self._originals.put(Place(original.namespace, pseudonym), original.value)
+                self._pseudonyms.put(original, pseudonym.value)
+                self._originals.put(pseudonym, original.value)
 
-    def _lost(self, entries: Sequence[_Entry]) -> None:
+    def _lost(self, entries: Sequence[Entry]) -> None:
         for entry in entries:
-            del self._pending[entry.original]
+            del self._pending[entry.original], self._pending_back[entry.pseudonym]
+
+    def _collide(self, original: Place) -> None:
+        self._collided.put(original, True)
+        log.error("the vault {name!r} has a pseudonym that is another's: refused", name=self._name)
+
+    def _refuse(self, refusal: SourceRefused) -> None:
+        self._refusal = refusal
 
 
-def _checked(nothing: None, entries: Sequence[_Entry]) -> None:
+def _checked(nothing: None, entries: Sequence[Entry]) -> None:
     if any(entry.is_collision for entry in entries):
         raise _collision()
+
+
+def _always() -> bool:
+    return True
 
 
 def _nothing(results: object) -> None:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import base64
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from struct import Struct
+from struct import error as StructError
 from typing import Any, Final, NamedTuple
 
 from attrs import field, frozen
-from sqlalchemy import ColumnElement, Connection, select
+from sqlalchemy import ColumnElement, Connection, bindparam, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from dimseproxy.privacy.identity import Kind
@@ -29,6 +31,12 @@ _MOST_ASKED: Final = 1_000
 _UID: Final = NAMESPACES[Kind.UID]
 _UID_BYTES: Final = 16
 _TEXT_BYTES: Final = 10
+
+#: Key, lookup, seconds since 1970, and the lengths of namespace and pseudonym; the original is the rest.
+_PACKED: Final = Struct(">8s16sqBB")
+
+# Put together once: to do so takes longer than to run them.
+_CURRENT_KEY: Final = select(VAULT.c.key_id).where(VAULT.c.id == bindparam("number")).with_for_update(read=True)
 
 
 class Place(NamedTuple):
@@ -67,6 +75,69 @@ class VaultState:
         return self.keys.newest
 
 
+class Row(NamedTuple):
+    """
+    A row of the table; its original is encrypted.
+
+    @ivar key_id: of the key that `lookup` and `original` are made with.
+    @ivar created: seconds since 1970.
+    """
+
+    namespace: str
+    pseudonym: str
+    lookup: bytes
+    original: bytes
+    key_id: bytes
+    created: int
+
+    def __repr__(self) -> str:
+        return f"Row({self.namespace})"
+
+    @property
+    def place(self) -> Place:
+        """The pseudonym in its namespace."""
+        return Place(self.namespace, self.pseudonym)
+
+
+def row_of(state: VaultState, original: Place, pseudonym: str, created: int, *, is_second: bool = False) -> Row:
+    """
+    The row of an original and its pseudonym, under the current key.
+
+    @param is_second: the original has another pseudonym, which is the one it is found by.
+    """
+    columns = encrypted(state, original, pseudonym, is_second=is_second)
+    return Row(original.namespace, pseudonym, columns["lookup"], columns["original"], columns["key_id"], created)
+
+
+def packed(row: Row) -> bytes:
+    """A row outside the table: no more in the clear than in it."""
+    namespace, pseudonym = row.namespace.encode(), row.pseudonym.encode()
+    head = _PACKED.pack(row.key_id, row.lookup, row.created, len(namespace), len(pseudonym))
+    return b"".join((head, namespace, pseudonym, row.original))
+
+
+def unpacked(record: bytes) -> Row:
+    """
+    The reverse of `packed`.
+
+    @raise SourceRefused: it is none.
+    """
+    try:
+        key_id, lookup, created, namespace, pseudonym = _PACKED.unpack_from(record)
+        middle = _PACKED.size + namespace
+        end = middle + pseudonym
+        return Row(
+            record[_PACKED.size : middle].decode(),
+            record[middle:end].decode(),
+            lookup,
+            record[end:],
+            key_id,
+            created,
+        )
+    except (ValueError, StructError):
+        raise SourceRefused("a journal of the vault holds what is no row") from None
+
+
 def pseudonym_of(state: VaultState, original: Place) -> str:
     """The pseudonym that the current key makes."""
     digest = state.key.digest(_message(original))
@@ -75,13 +146,23 @@ def pseudonym_of(state: VaultState, original: Place) -> str:
     return base64.b32encode(digest[:_TEXT_BYTES]).decode()
 
 
-def encrypted(state: VaultState, original: Place, pseudonym: str) -> dict[str, bytes]:
-    """The columns of a row that are made from its original, under the current key."""
+def encrypted(state: VaultState, original: Place, pseudonym: str, *, is_second: bool = False) -> dict[str, bytes]:
+    """The columns of a row that are made from its original, under the current key; arguments as for `row_of`."""
     return {
-        "lookup": state.key.lookup(_message(original)),
+        "lookup": lookup_of(state.key, original, pseudonym if is_second else None),
         "original": state.key.encrypt(_encoded(original.value), _belongs(state, original.namespace, pseudonym)),
         "key_id": state.key.key_id,
     }
+
+
+def lookup_of(key: Key, original: Place, second: str | None = None) -> bytes:
+    """
+    What a row is found by from its original.
+
+    @param second: a pseudonym that is not the one which its original is found by; its row has a lookup of its own.
+    """
+    message = _message(original)
+    return key.lookup(message if second is None else b"\0".join((b"second", second.encode(), message)))
 
 
 def decrypted(state: VaultState, pseudonym: Place, original: bytes, key_id: bytes) -> str:
@@ -103,58 +184,72 @@ def check_key(connection: Connection, state: VaultState) -> None:
 
     @raise SourceRefused: it is another one by now.
     """
-    current = select(VAULT.c.key_id).where(VAULT.c.id == state.number).with_for_update(read=True)
-    if connection.scalar(current) != state.key.key_id:
+    if connection.scalar(_CURRENT_KEY, {"number": state.number}) != state.key.key_id:
         raise SourceRefused(f"the vault {state.name!r} is under another key by now: start again with the new key file")
 
 
 def insert_unless_there(connection: Connection, table: Any) -> sqlite.Insert | postgresql.Insert:
     """An INSERT that leaves rows alone whose key, of any kind, is taken."""
-    if connection.dialect.name == "postgresql":
+    return _insert_unless_there(connection.dialect.name, table)
+
+
+def _insert_unless_there(dialect: str, table: Any) -> sqlite.Insert | postgresql.Insert:
+    if dialect == "postgresql":
         return postgresql.insert(table).on_conflict_do_nothing()
     return sqlite.insert(table).on_conflict_do_nothing()
 
 
-def write_rows(
-    connection: Connection, state: VaultState, pseudonyms: Mapping[Place, str], created: int
-) -> frozenset[Place]:
-    """
-    See that originals and their pseudonyms are in the table.
+_INSERTS: Final = {dialect: _insert_unless_there(dialect, VAULT_ENTRY) for dialect in ("postgresql", "sqlite")}
+_COUNTED: Final = {"preserve_rowcount": True}
 
-    @param pseudonyms: by original.
-    @param created: seconds since 1970.
-    @return: the originals that are not, since the table gives their pseudonym to another.
+
+def write_rows(connection: Connection, state: VaultState, rows: Collection[Row]) -> set[Place]:
+    """
+    See that rows are in the table, each with its pseudonym and its lookup.
+
+    @return: the pseudonyms of those that are not: the pseudonym or the lookup is that of another row.
     @raise SourceRefused: the vault is under another key by now.
     """
     check_key(connection, state)
-    rows: list[dict[str, Any]] = [
-        {
-            "vault": state.number,
-            "namespace": original.namespace,
-            "pseudonym": pseudonym,
-            "created": created,
-            **encrypted(state, original, pseudonym),
-        }
-        # In one order on every proxy, so that no two wait for one another.
-        for original, pseudonym in sorted(pseudonyms.items(), key=lambda item: (item[0].namespace, item[1]))
-    ]
-    insert = insert_unless_there(connection, VAULT_ENTRY)
-    if connection.execute(insert, rows, execution_options={"preserve_rowcount": True}).rowcount == len(rows):
-        return frozenset()
-    there = {(row["namespace"], row["pseudonym"]): row["lookup"] for row in rows}
+    # In one order on every proxy, so that no two wait for one another.
+    values = [{"vault": state.number, **row._asdict()} for row in sorted(rows)]
+    if connection.execute(_INSERTS[connection.dialect.name], values, execution_options=_COUNTED).rowcount == len(rows):
+        return set()
+    there = {row.place: row.lookup for row in rows}
     columns = VAULT_ENTRY.c
     for part in _conditions(state, columns.pseudonym, list(there)):
         for namespace, pseudonym, lookup in connection.execute(
             select(columns.namespace, columns.pseudonym, columns.lookup).where(*part)
         ):
-            if there[namespace, pseudonym] == lookup:
-                del there[namespace, pseudonym]
-    return frozenset(original for original, pseudonym in pseudonyms.items() if (original.namespace, pseudonym) in there)
+            if there[Place(namespace, pseudonym)] == lookup:
+                del there[Place(namespace, pseudonym)]
+    return set(there)
+
+
+def take_in_rows(connection: Connection, state: VaultState, rows: Sequence[Row]) -> frozenset[Place]:
+    """
+    See that rows which somebody relies on already are in the table.
+
+    A row whose original has another pseudonym there gets a lookup of its own: its pseudonym leads back all the same.
+
+    @return: the originals of those that are not, since the table gives their pseudonym to another.
+    @raise SourceRefused: the vault is under another key by now, or a row cannot be decrypted.
+    """
+    missing = write_rows(connection, state, rows)
+    if not missing:
+        return frozenset()
+    seconds = {}
+    for row in rows:
+        if row.place in missing:
+            original = Place(row.namespace, decrypted(state, row.place, row.original, row.key_id))
+            seconds[row_of(state, original, row.pseudonym, row.created, is_second=True)] = original
+    missing = write_rows(connection, state, seconds)
+    return frozenset(original for row, original in seconds.items() if row.place in missing)
 
 
 def find_pseudonyms(connection: Connection, state: VaultState, originals: Collection[Place]) -> dict[Place, str]:
     """The pseudonyms that the table has for originals, whichever key made them."""
-    by_lookup = {(original.namespace, state.key.lookup(_message(original))): original for original in originals}
+    by_lookup = {(original.namespace, lookup_of(state.key, original)): original for original in originals}
     columns = VAULT_ENTRY.c
     found = {}
     for part in _conditions(state, columns.lookup, by_lookup):

@@ -71,6 +71,11 @@ class Database:
         self._under_way = 0
         self._stopping: list[Deferred[None]] = []
 
+    @property
+    def file(self) -> Path | None:
+        """Where it is, if it is a SQLite file: the database of one machine."""
+        return None if self._file is None else self._file.path
+
     def start(self) -> Deferred[None]:
         """
         Open the database and bring its tables up to date; other processes may do so at the same time.

@@ -193,11 +193,14 @@ ARCHIVE_DELIVERED: Final = Table(
     sqlite_with_rowid=False,
 )
 
-#: For who looks for studies that have grown lately, or are old: all that is asked of a series then.
+#: For who looks for studies that have grown lately.
+Index("archive_series_last_received", ARCHIVE_SERIES.c.last_received, ARCHIVE_SERIES.c.study)
+
+#: For who looks at all studies, one after the other: everything that is asked of their series then.
 Index(
-    "archive_series_last_received",
-    ARCHIVE_SERIES.c.last_received,
+    "archive_series_totals",
     ARCHIVE_SERIES.c.study,
+    ARCHIVE_SERIES.c.last_received,
     ARCHIVE_SERIES.c.instances,
     ARCHIVE_SERIES.c.size,
 )

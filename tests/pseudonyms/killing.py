@@ -94,6 +94,12 @@ def killed(folder: Path, number: int, lines: int) -> tuple[list[list[str]], bool
     return said, os.WIFSIGNALED(status)
 
 
+def has_journal(folder: Path, said: list[list[str]]) -> bool:
+    """Whether something that was said to be kept is in a journal that the child left."""
+    left = b"".join(path.read_bytes() for path in folder.glob("test.db-vault-*"))
+    return any(what == "kept" and pseudonym.encode() in left for what, _, pseudonym in said)
+
+
 def look(folder: Path, made: dict[str, str], kept: dict[str, str], report: dict[str, object]) -> _Steps:
     """Compare what was said with what is there."""
 
@@ -105,6 +111,7 @@ def look(folder: Path, made: dict[str, str], kept: dict[str, str], report: dict[
         report["changed"] = sum(made[identity.value] != pseudonym for identity, pseudonym in answer.values.items())
         if answer.kept is not None:
             await answer.kept
+        await vault.settled()
         with sqlite3.connect(folder / "test.db") as connection:
             rows = [pseudonym for (pseudonym,) in connection.execute("SELECT pseudonym FROM vault_entry")]
             (report["integrity"],) = connection.execute("PRAGMA integrity_check").fetchone()
@@ -120,17 +127,20 @@ def main() -> None:
     chance = random.Random(4711)
     made: dict[str, str] = {}
     kept: dict[str, str] = {}
-    ended = changed = 0
+    ended = changed = journals = 0
     for number in range(1, rounds + 1):
         said, was_killed = killed(folder, number, chance.randint(1, _MOST_LINES))
         ended += was_killed
+        journals += has_journal(folder, said)
         for what, original, pseudonym in said:
             changed += made.setdefault(original, pseudonym) != pseudonym
             if what == "kept":
                 kept[original] = pseudonym
     if changed:
         sys.exit(f"{changed} pseudonyms changed from one process to the next")
-    child(folder, look(folder, made, kept, {"killed": ended, "made": len(made), "kept": len(kept)}))
+    child(
+        folder, look(folder, made, kept, {"killed": ended, "made": len(made), "kept": len(kept), "journals": journals})
+    )
 
 
 if __name__ == "__main__":

@@ -48,16 +48,26 @@ class SecretTests(VaultCase):
     def on_disk(self) -> bytes:
         return b"".join(path.read_bytes() for path in self.folder.iterdir())
 
-    async def test_no_original_is_in_the_file_or_its_log(self) -> None:
+    async def test_no_original_is_in_the_file_its_log_or_the_journal(self) -> None:
         await made(await self.vault(), SECRETS)
-        self.assertEqual({path.name for path in self.folder.iterdir()}, {"test.db", "test.db-wal", "test.db-shm"})
+        self.assertEqual(
+            {path.name for path in self.folder.iterdir()},
+            {"test.db", "test.db-wal", "test.db-shm", "test.db-vault-default.1"},
+        )
         found = [text for secret in SECRETS for text in spellings(secret.value) if text in self.on_disk()]
         self.assertEqual(found, [])
 
     async def test_the_pseudonyms_are(self) -> None:
         """The search above would find what is written plainly."""
         pseudonyms = await made(await self.vault(), SECRETS)
+        journal = b"".join(path.read_bytes() for path in self.journals())
+        self.assertEqual([one for one in pseudonyms.values() if one.encode() not in journal], [])
+        await self.end_all()
         self.assertEqual([one for one in pseudonyms.values() if one.encode() not in self.on_disk()], [])
+
+    async def test_the_journal_is_its_owners_alone(self) -> None:
+        await made(await self.vault(), SECRETS)
+        self.assertEqual([path.stat().st_mode & 0o777 for path in self.journals()], [0o600])
 
     async def test_no_original_is_there_after_a_rotation(self) -> None:
         await made(await self.vault(OLD), SECRETS)
@@ -87,6 +97,7 @@ class CrashTests(TestCase):
         self.assertEqual(report["killed"], _ROUNDS)
         self.assertGreater(report["kept"], _ROUNDS)
         self.assertGreater(report["made"], report["kept"])
+        self.assertGreater(report["journals"], _ROUNDS // 2)
         self.assertEqual(
             {name: report[name] for name in ("lost", "changed", "unreadable", "integrity")},
             {"lost": 0, "changed": 0, "unreadable": 0, "integrity": "ok"},

@@ -4,13 +4,16 @@ from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import Connection
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import Deferred, ensureDeferred, fail
 
 from dimseproxy.privacy.identity import Identity, Kind
 from dimseproxy.pseudonyms import vault_keys
 from dimseproxy.pseudonyms.interfaces import SourceRefused, SourceUnavailable
 from dimseproxy.pseudonyms.keys import Key
+from dimseproxy.pseudonyms.vault_entries import journal_path
+from dimseproxy.storage import journal, journal_file
 from dimseproxy.storage.errors import DatabaseUnavailable
+from dimseproxy.storage.journal_file import create
 from tests.pseudonyms.vaults import (
     IDENTITIES,
     NEW,
@@ -59,8 +62,8 @@ class RotationTests(VaultCase):
 
     async def test_a_new_original_has_what_the_new_key_makes(self) -> None:
         await made(await self.vault(OLD), IDENTITIES)
-        elsewhere = await self.vault(NEW, where=await self.opened())
-        self.assertEqual(await made(await self.vault(NEW, OLD), [OTHER]), await made(elsewhere, [OTHER]))
+        anew = await made(await self.vault(NEW, OLD), [OTHER])
+        self.assertEqual(await made(await self.vault(NEW, where=await self.opened()), [OTHER]), anew)
 
     async def test_old_and_new_ones_in_one_batch(self) -> None:
         before = await made(await self.vault(OLD), IDENTITIES)
@@ -100,8 +103,7 @@ class RotationTests(VaultCase):
         self.assertEqual((await self.vault(NEW)).date_shift, before)
 
     async def test_another_vault_is_left_alone(self) -> None:
-        theirs = await self.vault(OLD, name="theirs")
-        before = await made(theirs, IDENTITIES)
+        before = await made(await self.vault(OLD, name="theirs"), IDENTITIES)
         await made(await self.vault(OLD), IDENTITIES)
         await self.vault(NEW, OLD)
         self.assertEqual(await back(await self.vault(OLD, name="theirs"), before), itself(IDENTITIES))
@@ -109,7 +111,7 @@ class RotationTests(VaultCase):
 
 class MissingKeyTests(VaultCase):
     async def refused(self, *keys: Key) -> None:
-        await self.assertFailure(self.started(*keys), SourceRefused)
+        await self.assertFailure(ensureDeferred(self.started(*keys)), SourceRefused)
 
     async def test_another_key_is_refused(self) -> None:
         await made(await self.vault(OLD), IDENTITIES)
@@ -124,20 +126,33 @@ class MissingKeyTests(VaultCase):
         await self.vault(NEW, OLD)
         await self.refused(OLD)
 
-    async def test_who_still_has_the_old_key_writes_nothing_more(self) -> None:
+    async def test_another_process_with_the_same_keys_waits_for_nobody(self) -> None:
+        await self.vault(OLD)
+        vault = await self.vault(OLD, beside=True)
+        await made(vault, IDENTITIES)
+
+
+class BesideTests(VaultCase):
+    async def test_a_rotation_waits_for_who_still_has_the_old_key(self) -> None:
         late = await self.vault(OLD)
         await made(late, IDENTITIES)
-        await self.vault(NEW, OLD)
-        answer = await late.pseudonyms_of([OTHER])
-        assert answer.kept is not None
-        await self.assertFailure(answer.kept, SourceRefused)
-        self.assertEqual(await self.database.read(execute("SELECT count(*) FROM vault_entry")), [(4,)])
+        await self.assertFailure(ensureDeferred(self.started(NEW, OLD, beside=True)), SourceUnavailable)
+        await made(late, [OTHER])
+        await late.stop()
+        vault = await self.vault(NEW, OLD)
+        self.assertEqual(len(await made(vault, [*IDENTITIES, OTHER])), 5)
 
-    async def test_who_still_has_the_old_key_reads_nothing_new(self) -> None:
-        late = await self.vault(OLD, cache_entries=1)
-        pseudonyms = await made(late, IDENTITIES)
+    async def test_a_rotation_waits_for_a_journal_that_nobody_took_over_yet(self) -> None:
+        await self.vault(OLD)
+        await self.end_all()
+        path = journal_path(self.file, "default")
+        take_over = journal_file.take_over
+        # As if another process was killed after this one has looked.
+        self.patch(journal, "take_over", lambda path: iter(()))
+        create(path).close()
+        await self.assertFailure(ensureDeferred(self.started(NEW, OLD)), SourceUnavailable)
+        self.patch(journal, "take_over", take_over)
         await self.vault(NEW, OLD)
-        await self.assertFailure(late.originals_of([Identity(Kind.STUDY, pseudonyms[IDENTITIES[0]])]), SourceRefused)
 
 
 class InterruptedTests(VaultCase):
@@ -157,7 +172,7 @@ class InterruptedTests(VaultCase):
             return run(work) if left[0] >= 0 else fail(DatabaseUnavailable("gone"))
 
         self.patch(self.database, "run", limited)
-        await self.assertFailure(self.started(NEW, OLD), SourceUnavailable)
+        await self.assertFailure(ensureDeferred(self.started(NEW, OLD)), SourceUnavailable)
         self.patch(self.database, "run", run)
 
     async def rows_under(self, key: Key) -> int:
@@ -185,7 +200,7 @@ class InterruptedTests(VaultCase):
 
     async def test_the_old_key_may_not_go_yet(self) -> None:
         await self.interrupt(3)
-        await self.assertFailure(self.started(NEW), SourceRefused)
+        await self.assertFailure(ensureDeferred(self.started(NEW)), SourceRefused)
 
     async def test_a_third_key_may_come_meanwhile(self) -> None:
         await self.interrupt(3)
@@ -198,7 +213,20 @@ class PostgreSQLRotationTests(OnPostgreSQL, RotationTests):
 
 
 class PostgreSQLMissingKeyTests(OnPostgreSQL, MissingKeyTests):
-    pass
+    async def test_who_still_has_the_old_key_writes_nothing_more(self) -> None:
+        late = await self.vault(OLD)
+        await made(late, IDENTITIES)
+        await self.vault(NEW, OLD, beside=True)
+        answer = await late.pseudonyms_of([OTHER])
+        assert answer.kept is not None
+        await self.assertFailure(answer.kept, SourceRefused)
+        self.assertEqual(await self.database.read(execute("SELECT count(*) FROM vault_entry")), [(4,)])
+
+    async def test_who_still_has_the_old_key_reads_nothing_new(self) -> None:
+        late = await self.vault(OLD, cache_entries=1)
+        pseudonyms = await made(late, IDENTITIES)
+        await self.vault(NEW, OLD, beside=True)
+        await self.assertFailure(late.originals_of([Identity(Kind.STUDY, pseudonyms[IDENTITIES[0]])]), SourceRefused)
 
 
 class PostgreSQLInterruptedTests(OnPostgreSQL, InterruptedTests):

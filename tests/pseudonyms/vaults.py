@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred, ensureDeferred
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.defer import Deferred, ensureDeferred, fail
+from twisted.python.monkey import MonkeyPatcher
 from twisted.trial.unittest import TestCase
 
 from dimseproxy.privacy.identity import Identity, Kind
@@ -15,6 +17,7 @@ from dimseproxy.pseudonyms.interfaces import Pseudonyms
 from dimseproxy.pseudonyms.keys import Key, Keys
 from dimseproxy.pseudonyms.vault import Vault
 from dimseproxy.storage.database import Database
+from dimseproxy.storage.errors import DatabaseUnavailable
 from tests.storage.databases import database
 from tests.support.postgresql import postgresql
 from tests.support.process import scratch
@@ -33,7 +36,11 @@ IDENTITIES = (STUDY, SERIES, PATIENT, ACCESSION)
 class VaultCase(TestCase):
     """A test of a vault in a SQLite file."""
 
+    #: Whether what is kept is in a journal, and in the table later.
+    has_journal = True
+
     async def setUp(self) -> None:  # type: ignore[override]
+        self.running: list[Vault] = []
         self.database = await self.opened()
 
     def address(self) -> str:
@@ -46,23 +53,62 @@ class VaultCase(TestCase):
         await made.start()
         return made
 
-    def started(self, *keys: Key, where: Database | None = None, **settings: Any) -> Deferred[Vault]:
+    async def started(self, *keys: Key, where: Database | None = None, beside: bool = False, **settings: Any) -> Vault:
         """
         One that is open, with these keys, the newest first; `OLD` where none are given.
 
-        @return: fails as the start does.
+        @param beside: those that were started before go on; as a rule they have ended.
         """
-        vault = Vault(where or self.database, Keys(keys or (OLD,)), IReactorTime(reactor), **settings)
+        vault = Vault(where or self.database, Keys(keys or (OLD,)), reactor, **settings)
+        if not beside:
+            await self.end_all()
+        self.running.append(vault)
         self.addCleanup(vault.stop)
-        return vault.start().addCallback(lambda nothing: vault)
+        await vault.start()
+        return vault
 
-    async def vault(self, *keys: Key, where: Database | None = None, **settings: Any) -> Vault:
+    async def vault(self, *keys: Key, **settings: Any) -> Vault:
         """The same, for those who expect no failure."""
-        return await self.started(*keys, where=where, **settings)
+        return await self.started(*keys, **settings)
+
+    async def end_all(self) -> None:
+        """As when their processes end."""
+        while self.running:
+            await self.running.pop().stop()
+
+    async def kill(self, vault: Vault) -> None:
+        """As when its process is killed: what waits for the table goes no further, and the journal stays as it is."""
+        self.running.remove(vault)
+        with patched(self.database, "run", lambda work: fail(DatabaseUnavailable("killed"))):
+            await vault.stop()
+        self.flushLoggedErrors()
+
+    @property
+    def file(self) -> Path:
+        """That of the database."""
+        assert self.database.file is not None
+        return self.database.file
+
+    def journals(self) -> list[Path]:
+        """The files of all journals of the database."""
+        return sorted(self.file.parent.glob("*-vault-*"))
+
+
+@contextmanager
+def patched(target: object, name: str, value: object) -> Iterator[None]:
+    """Another attribute for a while."""
+    patcher = MonkeyPatcher((target, name, value))
+    patcher.patch()
+    try:
+        yield
+    finally:
+        patcher.restore()
 
 
 class OnPostgreSQL(VaultCase):
-    """The same on PostgreSQL."""
+    """The same on PostgreSQL, where what is kept is in the table."""
+
+    has_journal = False
 
     def address(self) -> str:
         return postgresql().url()
@@ -72,6 +118,7 @@ async def made(vault: Vault, identities: Iterable[Identity]) -> dict[Identity, s
     """The pseudonyms of originals, when they are in the table."""
     answer = await vault.pseudonyms_of(list(identities))
     await kept(answer)
+    await vault.settled()
     return dict(answer.values)
 
 
