@@ -50,6 +50,8 @@ log = Logger()
 #: How long, in seconds, an A-ABORT at the end of the drain may take to reach its peer.
 _LAST_WORDS: Final = 1.0
 _BACKLOG: Final = 1024
+#: Seconds after which a thread gives the interpreter to another one.
+_SWITCH_INTERVAL: Final = 0.0002
 
 
 class Options(UsageOptions):
@@ -169,6 +171,8 @@ class ProxyService(MultiService):
         # What is here now is here to stay: to look through it again and again would stop everybody, each time.
         gc.collect()
         gc.freeze()
+        # A thread that waits for the disk takes the interpreter for moments: nobody shall wait five milliseconds for it.
+        sys.setswitchinterval(_SWITCH_INTERVAL)
         # Twisted installs its own handlers when the reactor runs.
         self._reactor.callWhenRunning(self._take_signals)
 

@@ -27,7 +27,7 @@ _KEYWORDS: Final = {uid: keyword for keyword, uid in _STORAGE.items()}
 _UID = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+\Z")
 _MOST_UID_CHARACTERS: Final = 64
 
-_AMOUNT = re.compile(r"([0-9]{1,15})(?:\.([0-9]{1,3}))? ?([A-Za-z]+)\Z")
+_AMOUNT = re.compile(r"([0-9]{1,19})(?:\.([0-9]{1,3}))? ?([A-Za-z]+)\Z")
 _UNITS: Final = {"TiB": 1 << 40, "GiB": 1 << 30, "MiB": 1 << 20, "KiB": 1 << 10, "B": 1}
 _DECIMAL_UNITS: Final = {"TB": 10**12, "GB": 10**9, "MB": 10**6, "kB": 10**3}
 _MOST_OCTETS: Final = 1 << 60

@@ -40,7 +40,7 @@ GUARDED: Final = GUARDED_NAMES | {
     0x00402017,  # Filler Order Number / Imaging Service Request
 }
 
-#: What a reader needs to find its way through structured content and annotations: defined terms and counts.
+#: What a reader needs to find its way through structured content and annotations: defined terms and references.
 _STRUCTURE: Final = frozenset(
     (
         0x00080005,  # Specific Character Set
@@ -48,18 +48,24 @@ _STRUCTURE: Final = frozenset(
         0x0040A040,  # Value Type
         0x0040A050,  # Continuity of Content
         0x0040DB73,  # Referenced Content Item Identifier
+        0x00700002,  # Graphic Layer: as Graphic Layer Sequence, which stays, names it
         0x00700003,  # Bounding Box Annotation Units
         0x00700004,  # Anchor Point Annotation Units
         0x00700005,  # Graphic Annotation Units
         0x00700020,  # Graphic Dimensions
-        0x00700021,  # Number of Graphic Points
-        0x00700023,  # Graphic Type
         0x00700024,  # Graphic Filled
     )
 )
-#: The Code Sequence Macro (PS3.3 Table 8.8-1): codes stay where structured content is cleaned.
+CODE_MEANING: Final = 0x00080104
+#: The Code Sequence Macro (PS3.3 Table 8.8-1): codes and their schemes stay where structured content is cleaned. What
+#: they mean is text like any other.
 _CODE: Final = frozenset(
-    (*range(0x00080100, 0x00080108), 0x0008010B, 0x0008010C, 0x0008010D, 0x0008010F, *range(0x00080117, 0x00080123))
+    (
+        *range(0x00080100, CODE_MEANING),
+        *range(CODE_MEANING + 1, 0x00080108),
+        *(0x0008010B, 0x0008010C, 0x0008010D, 0x0008010F),
+        *range(0x00080117, 0x00080123),
+    )
 )
 _UNREAD: Final = frozenset((Action.EMPTY, Action.DUMMY, Action.REPLACE))
 _RESTORED: Final = frozenset((Action.UID, Action.PSEUDONYM, Action.SHIFT))
@@ -159,8 +165,13 @@ class Plans:
         ):
             return self._action_within(tag, vr, within)
         if action is Action.CLEAN and not (vr == "SQ" or values.is_words(vr)):
-            return rule.fallback
+            return self.fallback(tag)
         return action
+
+    def fallback(self, tag: int) -> Action:
+        """What happens to an element that is to be cleaned, and of which nothing is left."""
+        # Of type 1, also where its own rule would keep it.
+        return Action.DUMMY if tag == CODE_MEANING else self.policy.rule(tag).fallback
 
     def treatment(self, tag: int, action: Action, within: Within) -> Treatment:
         """How the rewriter goes about it."""

@@ -15,6 +15,7 @@ from attrs import field, frozen
 from dimseproxy.privacy.actions import Action, Rule
 from dimseproxy.privacy.identity import Kind
 from dimseproxy.privacy.kinds import REFERENCED_SOP_INSTANCE_UID, kind_of
+from dimseproxy.privacy.modules import TYPE_2, described_by
 from dimseproxy.privacy.options import (
     BASIC_PROFILE,
     FULL_DATES,
@@ -40,6 +41,9 @@ _PRIVATE_REMOVED: Final = Rule(Action.REMOVE, "Table E.1-1: X for private attrib
 _PRIVATE_KEPT: Final = Rule(Action.KEEP, "private_attributes: keep")
 _PRIVATE_DECLARED: Final = Rule(Action.KEEP, "its private creator is named as safe")
 _PRIVATE_SAFE: Final = Rule(Action.KEEP, f"option {RETAIN_SAFE_PRIVATE}: known as safe (Table E.3.10-1)")
+_REMOVED: Final = Rule(Action.REMOVE, "remove list")
+_EMPTIED: Final = Rule(Action.EMPTY, "remove list: of type 2, so that it stays without a value")
+_WITHOUT_DATA: Final = Rule(Action.REMOVE, "it describes a curve or an overlay whose data are removed")
 _NOT_IN_A_LIST: Final = Rule(Action.KEEP, "profile none: in no list")
 
 
@@ -179,6 +183,9 @@ class Policy:
         if listed is not None:
             return listed
         rule = profile_rule(tag, self.options) if self.profile == "basic" else _NOT_IN_A_LIST
+        data = described_by(tag)
+        if data is not None and rule.action is not Action.REMOVE and self.rule(data).action is Action.REMOVE:
+            return _WITHOUT_DATA
         if rule.action is Action.KEEP:
             return self._mapped(tag) or rule
         return rule
@@ -265,7 +272,7 @@ def _listed(
     rules.update({tag: Rule(Action.KEEP, "keep list") for tag in keep})
     rules.update({tag: Rule(Action.REPLACE, "replace list", text=text) for tag, text in replace.items()})
     # Last: an attribute in two lists is a mistake of the configuration; should one slip through, this is the safe way.
-    rules.update({tag: Rule(Action.REMOVE, "remove list") for tag in remove})
+    rules.update({tag: _EMPTIED if tag in TYPE_2 else _REMOVED for tag in remove})
     return rules
 
 

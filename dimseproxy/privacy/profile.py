@@ -7,6 +7,7 @@ from typing import Final
 
 from dimseproxy.privacy.actions import Action, Rule
 from dimseproxy.privacy.kinds import TRANSACTION_UID
+from dimseproxy.privacy.modules import TYPE_1
 from dimseproxy.privacy.options import CLEAN_GRAPHICS, FULL_DATES, MODIFIED_DATES, RETAIN_UIDS
 from dimseproxy.privacy.table import Row, row_of, vr_of
 
@@ -69,6 +70,9 @@ def _table_rule(tag: int, vr: str | None, row: Row, options: Collection[str]) ->
     if basic is Action.DUMMY and vr == "UI":
         # A pseudonym is a dummy, and keeps references together.
         basic = Action.UID
+    if tag in TYPE_1:
+        # To remove it would leave an invalid object, and a dummy tells no more.
+        basic = Action.DUMMY
     named = [option for option in row.options if option in options]
     if MODIFIED_DATES in named and vr in _DATES:
         # Before any option that would keep it: among shifted dates, one that is not gives the shift away.
@@ -82,7 +86,7 @@ def _table_rule(tag: int, vr: str | None, row: Row, options: Collection[str]) ->
             return cleaned
     if row.strictest == "U*":
         return Rule(Action.KEEP, f"Table E.1-1: {row.basic}, the UIDs in its items are mapped")
-    return Rule(basic, f"Table E.1-1: {row.basic}")
+    return Rule(basic, f"Table E.1-1: {row.basic}{', but of type 1' if tag in TYPE_1 else ''}")
 
 
 def _cleaned(tag: int, vr: str | None, row: Row, option: str, basic: Action) -> Rule | None:

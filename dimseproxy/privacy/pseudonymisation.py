@@ -14,9 +14,11 @@ from dimseproxy.dimse.status import Status
 from dimseproxy.errors import OperationRefused
 from dimseproxy.privacy import burned_in, dates, values
 from dimseproxy.privacy.clean import clean
+from dimseproxy.privacy.dummies import dummy
 from dimseproxy.privacy.guard import Known
 from dimseproxy.privacy.identity import Identity, Kind
 from dimseproxy.privacy.method import method_attributes
+from dimseproxy.privacy.modules import TYPE_3_AT_TOP
 from dimseproxy.privacy.noted import BURNED_IN_ANNOTATION, DATES, SOP_CLASS_UID, Noted, noted_tags
 from dimseproxy.privacy.pending import Mapped, Pending, advanced
 from dimseproxy.privacy.plans import (
@@ -108,7 +110,8 @@ class Pseudonymisation:
             return
         plan = level.plan
         if isinstance(plan, ActionPlan) and tag in plan.settled:
-            _settle(element, plan.settled[tag])
+            absent = tag in TYPE_3_AT_TOP and level.parent is None and self._purpose is Purpose.OBJECT
+            _settle(element, Action.REMOVE if absent else plan.settled[tag])
             return
         action = action_of(plan, tag)
         if level.parent is None:
@@ -219,7 +222,7 @@ class Pseudonymisation:
         if kept.strip("\\"):
             element.replace(cleaned)
         else:
-            _settle(element, self._policy.rule(element.tag).fallback)
+            _settle(element, self._plans.fallback(element.tag))
 
     # -- the data set
 
@@ -328,7 +331,7 @@ def _settle(element: Element, action: Action) -> None:
     if action is Action.REMOVE:
         element.replace(None)
     elif action is Action.DUMMY:
-        element.replace(values.dummy(element.vr))
+        element.replace(dummy(element.tag, element.vr, element.encoding.is_little_endian))
     else:
         element.replace(b"")
 

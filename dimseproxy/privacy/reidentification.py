@@ -14,6 +14,7 @@ from dimseproxy.dimse.status import Status
 from dimseproxy.errors import OperationRefused
 from dimseproxy.privacy import dates, values
 from dimseproxy.privacy.identity import Identity, Kind
+from dimseproxy.privacy.new_uids import new_uid
 from dimseproxy.privacy.pending import Mapped, Pending, advanced
 from dimseproxy.privacy.plans import PATIENT_ID, SOP_INSTANCE_UID, ReversePlan
 from dimseproxy.privacy.policy import Action, Policy
@@ -25,7 +26,8 @@ class UnknownPseudonym(Enum):
 
     #: The data set is refused.
     REFUSE = "refuse"
-    #: UIDs may be new, except that of the study: somebody made a new object of what was given out.
+    #: UIDs may be new, except that of the study: somebody made a new object of what was given out. They become UIDs
+    #: of our own: see `dimseproxy.privacy.new_uids`.
     NEW_INSTANCES = "new instances"
     #: It stays: it was given out by nobody here, and what receives it may see originals.
     PASS = "pass"
@@ -72,7 +74,7 @@ class Reidentification:
 
     @property
     def sop_instance(self) -> str | None:
-        """The original SOP Instance UID, likewise; a new one is its own original."""
+        """The SOP Instance UID on the side of the originals, likewise; also of a new instance."""
         return self._original(self._sop_instance, Kind.INSTANCE)
 
     def private(self, tag: int, vr: str, length: int, level: Level) -> Treatment:
@@ -138,18 +140,16 @@ class Reidentification:
             if not self._pending.add(element, kind, vr):
                 self._kept.append(element)
         except values.Unreadable:
-            # Pseudonyms are ASCII, so that this is none.
-            self._check_unknown(kind)
+            # Pseudonyms and UIDs are ASCII, so that this is none.
+            if self._unknown is not UnknownPseudonym.PASS:
+                raise _unknown(kind) from None
             self._kept.append(element)
 
     def _restored(self, value: Mapped, element: Element) -> bytes:
         encoded = value.encoded.get(element.vr)
         if encoded is not None:
             return encoded
-        original = value.other
-        if original is None:
-            self._check_unknown(value.identity.kind)
-            original = value.identity.value
+        original = value.other if value.other is not None else self._of_nobody(value.identity)
         try:
             encoded = values.encode(original, element.vr, element.level.character_sets)
         except values.Unreadable:
@@ -159,10 +159,13 @@ class Reidentification:
             value.encoded[element.vr] = encoded
         return encoded
 
-    def _check_unknown(self, kind: Kind) -> None:
-        """Refuse a value that is nobody's pseudonym, unless it may be one."""
-        if self._unknown is not UnknownPseudonym.PASS and not self._may_be_new(kind):
-            raise _refused(f"a value of kind {kind.value} is no known pseudonym")
+    def _of_nobody(self, pseudonym: Identity) -> str:
+        """What a value that is nobody's pseudonym becomes; it is refused unless it may be one."""
+        if self._unknown is UnknownPseudonym.PASS:
+            return pseudonym.value
+        if self._may_be_new(pseudonym.kind):
+            return new_uid(self._key, pseudonym.value)
+        raise _unknown(pseudonym.kind)
 
     def _may_be_new(self, kind: Kind) -> bool:
         return self._unknown is UnknownPseudonym.NEW_INSTANCES and kind in _NEW
@@ -198,7 +201,7 @@ class Reidentification:
         if self.plan.action(element.tag) is Action.KEEP:
             return stated
         original = self._pending.other(Identity(kind, stated))
-        return stated if original is None and self._may_be_new(kind) else original
+        return new_uid(self._key, stated) if original is None and self._may_be_new(kind) else original
 
     def _stated(self, element: Element, kind: Kind) -> str | None:
         """The value of an element; None where it was taken out on its way there, or what stands there is none."""
@@ -214,6 +217,10 @@ class Reidentification:
 @lru_cache(maxsize=64)
 def _plan_of(policy: Policy) -> ReversePlan:
     return ReversePlan(policy)
+
+
+def _unknown(kind: Kind) -> OperationRefused:
+    return _refused(f"a value of kind {kind.value} is no known pseudonym")
 
 
 def _refused(comment: str) -> OperationRefused:

@@ -32,7 +32,8 @@ _GUARD: Final = {
 }
 _NEW_INSTANCES: Final = {
     "refuse": "objects sent back must be of a series, and be an instance, that was seen before",
-    "accept": "objects sent back may be new instances of new series; their patient and study must be known",
+    "accept": "objects sent back may be new instances of new series, which get UIDs of our own; their patient "
+    "and study must be known",
 }
 _LABEL_WIDTH: Final = 20
 
@@ -83,6 +84,7 @@ def _rows(policy: Policy) -> Iterator[tuple[str, str, str, str]]:
         # Any group of the repeating ones has the rule of the first.
         example = int(row.tag.replace("X", "0"), 16) | (0x10 if row.tag.endswith("XXXX") else 0)
         yield _row(f"({row.tag[:4]},{row.tag[4:]})".replace("X", "x"), row.name, policy.rule(example))
+    yield _row("(60xx,xxxx)", "Description of an overlay", policy.rule(0x60000010))
 
 
 def _row(tag: str, name: str, rule: Rule) -> tuple[str, str, str, str]:

@@ -42,35 +42,9 @@ _RESETS: Final = {*TEXT_VR_DELIMS, ord("\\")}
 _PN_RESETS: Final = {*PN_DELIMS, *b"\\="}
 _PN_PARTS: Final = re.compile(r"([=^])")
 
-#: By VR; a sequence without items.
-DUMMIES: Final = {
-    "AE": b"ANONYMIZED",
-    "AS": b"000D",
-    "CS": b"ANONYMIZED",
-    "DA": b"19000101",
-    "DS": b"0",
-    "DT": b"19000101000000",
-    "IS": b"0",
-    "TM": b"000000",
-    "SQ": b"",
-    "UR": b"about:blank",
-    **dict.fromkeys(EXTENDED, ANONYMIZED.encode("ascii")),
-    **dict.fromkeys(("OB", "OW", "SS", "UN", "US"), bytes(2)),
-    **dict.fromkeys(("AT", "FL", "OF", "OL", "SL", "UL"), bytes(4)),
-    **dict.fromkeys(("FD", "OD", "OV", "SV", "UV"), bytes(8)),
-}
-
 
 class Unreadable(Exception):
     """Bytes are no text of their character set.  Carries neither."""
-
-
-def dummy(vr: str) -> bytes:
-    """
-    A value that says nothing and is valid for a VR, unpadded; for an unknown VR two zero bytes, as for UN, and for a
-    sequence no items.
-    """
-    return DUMMIES.get(vr, bytes(2))
 
 
 def is_words(vr: str) -> bool:

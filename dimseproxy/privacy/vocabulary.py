@@ -98,6 +98,15 @@ _TECHNIQUE: Final = """
     view views vista vollbild volume volumetric vor wash washin washout wasser water weightbearing weighted wfi whole
     window with without wo woc work workup zero zielaufnahme zoom zusatz
 """
+#: What codes of structured reports mean, for the most part (PS3.16).
+_REPORT: Final = """
+    abnormality amount annotation area assessment calcification centimeter circumference conclusion conclusions content
+    count country current degree degrees descriptive device diagnosis diameter dimension distance document evidence
+    finding findings gravida group heading height impression impressions indication indications kilogram language lesion
+    library mass measurements millimeter millimeters milliliter morphology name nodule observation observer of percent
+    performed person physician procedure radiation recommendation recommendations reported request section segment site
+    size subject summary symptom target text title tracking type unique unit units value values weight width
+"""
 
 #: In lower case, each of letters only.
-VOCABULARY: Final = frozenset(f"{_ANATOMY} {_MODALITY} {_TECHNIQUE}".split())
+VOCABULARY: Final = frozenset(f"{_ANATOMY} {_MODALITY} {_TECHNIQUE} {_REPORT}".split())

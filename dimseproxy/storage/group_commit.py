@@ -123,10 +123,12 @@ class GroupCommit(Generic[_Row, _Result]):
     def _succeeded(self, result: _Result, group: Group[_Row]) -> None:
         self._being_written = None
         self._queued -= len(group.rows)
-        self._committed(group.rows, result)
-        # Before those who waited, who may take a while: the disk need not.
-        self._next()
-        group.end(None)
+        try:
+            self._committed(group.rows, result)
+        finally:
+            # Before those who waited, who may take a while: the disk need not.
+            self._next()
+            group.end(None)
 
     def _failed(self, failure: Failure, group: Group[_Row]) -> None:
         # What queued behind it would fail the same way, a deadline later each time. Who still wants it asks again.
@@ -134,7 +136,9 @@ class GroupCommit(Generic[_Row, _Result]):
         self._being_written = None
         self._queue.clear()
         self._queued = 0
-        for lost in groups:
-            self._lost(lost.rows)
-        for lost in groups:
-            lost.end(failure)
+        try:
+            for lost in groups:
+                self._lost(lost.rows)
+        finally:
+            for lost in groups:
+                lost.end(failure)

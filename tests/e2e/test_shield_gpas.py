@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from pydicom import dcmread
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelMove as STUDY_MOVE
 from ruamel.yaml import YAML
 
@@ -93,6 +94,14 @@ class DicomShield(WithGpas):
         outcome = await self.move(shield)
         self.assertEqual((len(OBJECTS), 0, 0), outcome.counters)
         self.assertEqual({}, shield.leaks(self.protected()))
+
+    async def test_what_an_object_must_have_is_delivered_empty(self) -> None:
+        shield = await self.dicomshield(self.gpas())
+        await self.move(shield)
+        files = [path for path in shield.destination.folder.rglob("*") if path.is_file()]
+        found = [dcmread(path, stop_before_pixels=True) for path in files]
+        expected = [("", None)] * len(OBJECTS)
+        self.assertEqual(expected, [(ds["PatientBirthDate"].value, ds.get("InstitutionName")) for ds in found])
 
     async def test_the_pseudonyms_are_those_of_the_domain(self) -> None:
         service = self.gpas()

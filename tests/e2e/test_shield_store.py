@@ -140,13 +140,44 @@ class New(Storing):
     async def test_it_comes_into_the_study_of_the_patient(self) -> None:
         shield = await self.shield(CT, new_instances="accept")
         (path,) = await self.retrieved(shield)
+        self.assertEqual([0x0000], await self.store(shield, self.derived(path)))
+        held = await self.made_by_the_caller(shield)
+        self.assertEqual([CT.dataset.PatientID, CT.dataset.StudyInstanceUID], [held.PatientID, held.StudyInstanceUID])
+
+    async def test_sent_again_it_is_the_same_instance(self) -> None:
+        shield = await self.shield(CT, new_instances="accept")
+        (path,) = await self.retrieved(shield)
         new = self.derived(path)
-        self.assertEqual([0x0000], await self.store(shield, new))
-        held = (await self.held(shield))[sample(new).sop_instance]
-        self.assertEqual(
-            [CT.dataset.PatientID, CT.dataset.StudyInstanceUID, sample(new).series],
-            [held.PatientID, held.StudyInstanceUID, held.SeriesInstanceUID],
-        )
+        await self.store(shield, new)
+        first = await self.made_by_the_caller(shield)
+        await self.store(shield, new)
+        second = await self.made_by_the_caller(shield)
+        self.assertEqual(first.SOPInstanceUID, second.SOPInstanceUID)
+
+    async def test_with_the_uids_of_an_original_it_is_another_instance(self) -> None:
+        shield = await self.shield(CT, new_instances="accept")
+        (path,) = await self.retrieved(shield)
+        uids = {keyword: str(CT.dataset[keyword].value) for keyword in ("SOPInstanceUID", "SeriesInstanceUID")}
+        forged = self.derived(path, **uids, SeriesDescription="FORGED")
+        self.assertEqual([0x0000], await self.store(shield, forged))
+        held = await self.made_by_the_caller(shield)
+        self.assertEqual("FORGED", held.SeriesDescription)
+        self.assertNotEqual(uids, {keyword: str(held[keyword].value) for keyword in uids})
+
+    async def test_with_the_uids_of_an_original_that_stays_as_it_was(self) -> None:
+        shield = await self.shield(CT, new_instances="accept")
+        (path,) = await self.retrieved(shield)
+        original = str(CT.dataset.SOPInstanceUID)
+        before = (await self.held(shield))[original]
+        uids = {keyword: str(CT.dataset[keyword].value) for keyword in ("SOPInstanceUID", "SeriesInstanceUID")}
+        await self.store(shield, self.derived(path, **uids, SeriesDescription="FORGED"))
+        self.assertEqual(before, (await self.held(shield))[original])
+
+    async def made_by_the_caller(self, shield: House) -> Dataset:
+        """The only instance of the archive that was not there before."""
+        before = {str(one.dataset.SOPInstanceUID) for one in shield.objects}
+        (new,) = (ds for uid, ds in (await self.held(shield)).items() if uid not in before)
+        return new
 
     async def test_it_is_retrieved_under_pseudonyms_again(self) -> None:
         shield = await self.shield(CT, new_instances="accept")

@@ -77,8 +77,23 @@ class BasicProfileTests(CaseOfPolicy):
         for number in (0x50000010, 0x50FE3000, 0x60003000, 0x60FE4000):
             self.assertIs(self.policy.rule(number).action, Action.REMOVE)
 
-    def test_the_geometry_of_an_overlay_crosses(self) -> None:
-        self.assertIs(self.policy.rule(0x60020010).action, Action.KEEP)
+    def test_so_is_what_describes_them(self) -> None:
+        for number in (0x50020005, 0x60020010, 0x60FE1500):
+            self.assertIs(self.policy.rule(number).action, Action.REMOVE)
+
+    def test_what_describes_them_stays_with_them(self) -> None:
+        policy = compile_policy(keep=[0x60023000])
+        kept = [policy.rule(number).action for number in (0x60020010, 0x60023000, 0x60040010)]
+        self.assertEqual(kept, [Action.KEEP, Action.KEEP, Action.REMOVE])
+
+    def test_a_presentation_state_stays_valid(self) -> None:
+        dates = {"PresentationCreationDate": Action.DUMMY, "PresentationCreationTime": Action.DUMMY}
+        self.assert_actions(self.policy, **dates)
+        shifting = compile_policy(options=[MODIFIED])
+        self.assertEqual(
+            [(rule.action, rule.fallback) for rule in [shifting.rule(tag("PresentationCreationDate"))]],
+            [(Action.SHIFT, Action.DUMMY)],
+        )
 
     def test_group_lengths_are_removed(self) -> None:
         for number in (0x00080000, 0x00280000, 0x60000000):
@@ -210,8 +225,10 @@ class OptionTests(CaseOfPolicy):
         policy = compile_policy(options=["clean-graphics"])
         self.assert_actions(policy, GraphicAnnotationSequence=Action.CLEAN)
         actions = [policy.rule(number).action for number in (0x60003000, 0x60024000, 0x50003000, 0x50000022)]
-        # A drawing has no words to look at; and of a curve nothing stays, its description (50xx,0022) included.
-        self.assertEqual(actions, [Action.REMOVE, Action.CLEAN, Action.REMOVE, Action.REMOVE])
+        # A drawing has no words to look at; and without it nothing stays of its group.
+        self.assertEqual(actions, [Action.REMOVE] * 4)
+        drawn = compile_policy(options=["clean-graphics"], keep=[0x60023000])
+        self.assertIs(drawn.rule(0x60024000).action, Action.CLEAN)
 
     def test_to_keep_goes_before_to_clean(self) -> None:
         for options in (["retain-patient-characteristics", "clean-descriptors"], ["clean-descriptors"]):
@@ -247,8 +264,8 @@ class ListTests(CaseOfPolicy):
         self.assertIs(policy.rule(0x00189999).action, Action.KEEP)
 
     def test_lists_beat_options(self) -> None:
-        policy = compile_policy(options=[FULL], remove=[tag("StudyDate")])
-        self.assert_actions(policy, StudyDate=Action.REMOVE, SeriesDate=Action.KEEP)
+        policy = compile_policy(options=[FULL], remove=[tag("StudyDate"), tag("SeriesTime")])
+        self.assert_actions(policy, StudyDate=Action.EMPTY, SeriesTime=Action.REMOVE, SeriesDate=Action.KEEP)
 
     def test_what_is_mapped_where_nothing_is_said(self) -> None:
         policy = compile_policy()
@@ -268,7 +285,7 @@ class ListTests(CaseOfPolicy):
         self.assertFalse(policy.maps(Kind.PATIENT))
 
     def test_should_an_attribute_be_in_two_lists_it_is_removed(self) -> None:
-        number = tag("PatientName")
+        number = tag("PatientAddress")
         policy = compile_policy(keep=[number], pseudonymise=[number], replace={number: "x"}, remove=[number])
         self.assertIs(policy.rule(number).action, Action.REMOVE)
 
@@ -283,9 +300,21 @@ class WithoutProfileTests(CaseOfPolicy):
     """`profile: none`: only what the lists say, and what follows from it."""
 
     def test_other_attributes_cross(self) -> None:
-        policy = compile_policy(profile="none", remove=[tag("PatientName")])
-        self.assert_actions(policy, PatientName=Action.REMOVE, PatientBirthDate=Action.KEEP, DeviceUID=Action.KEEP)
+        policy = compile_policy(profile="none", remove=[tag("PatientAddress")])
+        self.assert_actions(policy, PatientAddress=Action.REMOVE, PatientBirthDate=Action.KEEP, DeviceUID=Action.KEEP)
         self.assertIs(policy.rule(0x00189999).action, Action.KEEP)
+
+    def test_what_every_object_must_have_is_emptied_instead_of_removed(self) -> None:
+        keywords = ("PatientName", "PatientBirthDate", "AccessionNumber", "SeriesNumber", "Manufacturer", "PatientAge")
+        for profile in ("none", "basic"):
+            policy = compile_policy(profile=profile, remove=[tag(keyword) for keyword in keywords])
+            found = [action(policy, keyword) for keyword in keywords]
+            self.assertEqual(found, [Action.EMPTY] * 5 + [Action.REMOVE])
+
+    def test_overlay_data_take_what_describes_them_along(self) -> None:
+        policy = compile_policy(profile="none", remove=[0x60003000])
+        actions = [policy.rule(number).action for number in (0x60000010, 0x60020010)]
+        self.assertEqual(actions, [Action.REMOVE, Action.KEEP])
 
     def test_a_kind_is_mapped_wherever_it_is(self) -> None:
         policy = compile_policy(profile="none", pseudonymise=[tag("SOPInstanceUID"), tag("PatientID")])

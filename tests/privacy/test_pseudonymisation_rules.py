@@ -40,10 +40,45 @@ class Protected(Editing):
         self.assertEqual((str(left.PatientName), left.PatientBirthDate), ("", ""))
 
     def test_an_emptied_sequence_has_no_items(self) -> None:
-        original = ct(ReferencedStudySequence=items(reference(STUDY)))
+        original = ct(AcquisitionContextSequence=items(reference(STUDY)))
         for encoding in ENCODINGS:
             left = self.sent(original, BASIC, encoding)
-            self.assertEqual(len(left.ReferencedStudySequence), 0)
+            self.assertEqual(len(left.AcquisitionContextSequence), 0)
+
+    def test_the_study_of_an_object_is_not_referenced_by_nobody(self) -> None:
+        for encoding in ENCODINGS:
+            left = self.sent(ct(ReferencedStudySequence=items(reference(STUDY))), BASIC, encoding)
+            self.assertNotIn("ReferencedStudySequence", left)
+
+    def test_where_it_must_be_there_it_is_empty(self) -> None:
+        request = data_set(ReferencedStudySequence=items(reference(STUDY)))
+        left = self.sent(ct(ReferencedRequestSequence=items(request)), BASIC)
+        self.assertEqual(len(left.ReferencedRequestSequence[0].ReferencedStudySequence), 0)
+        answer = self.sent(ct(ReferencedStudySequence=items(reference(STUDY))), BASIC, purpose=Purpose.ANSWER)
+        self.assertEqual(len(answer.ReferencedStudySequence), 0)
+
+    def test_an_overlay_goes_with_all_that_describes_it(self) -> None:
+        original = ct()
+        for number, vr, value in ((0x10, "US", 2), (0x40, "CS", "G"), (0x3000, "OW", b"\1\1"), (0x4000, "LT", "x")):
+            original.add_new(0x60020000 | number, vr, value)
+        for policy in (BASIC, compile_policy(profile="none", remove=[0x60023000])):
+            self.assertEqual(self.sent(original, policy).group_dataset(0x6002), Dataset())
+
+    def test_a_drawing_is_one_of_dummies(self) -> None:
+        drawn = data_set(
+            GraphicDimensions=2, NumberOfGraphicPoints=3, GraphicData=[1.5] * 6, GraphicType="ELLIPSE",
+            GraphicAnnotationUnits="PIXEL", CompoundGraphicType="ARROW",
+        )  # fmt: skip
+        text = data_set(AnchorPoint=[1.5, 2.5], AnchorPointVisibility="Y", UnformattedTextValue="Meier")
+        annotation = data_set(GraphicLayer="LAYER", GraphicObjectSequence=items(drawn), TextObjectSequence=items(text))
+        for encoding in ENCODINGS:
+            left = self.sent(ct(GraphicAnnotationSequence=items(annotation)), BASIC, encoding)
+            (annotated,) = left.GraphicAnnotationSequence
+            (figure,), (words,) = annotated.GraphicObjectSequence, annotated.TextObjectSequence
+            self.assertEqual((figure.GraphicType, figure.NumberOfGraphicPoints), ("POLYLINE", 6))
+            self.assertEqual((figure.GraphicData, figure.CompoundGraphicType), ([0.0] * 12, "MULTILINE"))
+            self.assertEqual((words.AnchorPoint, words.AnchorPointVisibility), ([0.0, 0.0], "N"))
+            self.assertEqual((annotated.GraphicLayer, figure.GraphicDimensions), ("LAYER", 2))
 
     def test_a_dummy_is_valid_and_says_nothing(self) -> None:
         left = self.sent(ct(VerifyingOrganization="Clinic", AcquisitionDateTime="20240115120000"), BASIC)
@@ -77,11 +112,15 @@ class Protected(Editing):
             self.assertNotIn(b"PAT-4711", plain(self.left, encoding))
 
     def test_profile_none_keeps_what_no_list_names(self) -> None:
-        policy = compile_policy(profile="none", pseudonymise=[PATIENT_ID], remove=[0x00100010])
-        left = self.sent(ct(), policy)
+        policy = compile_policy(profile="none", pseudonymise=[PATIENT_ID], remove=[0x00101040])
+        left = self.sent(ct(PatientAddress="Am Markt 1"), policy)
         self.assertEqual(
-            (left.PatientBirthDate, left.StudyInstanceUID, "PatientName" in left), ("19700131", STUDY, False)
+            (left.PatientBirthDate, left.StudyInstanceUID, "PatientAddress" in left), ("19700131", STUDY, False)
         )
+
+    def test_what_an_object_must_have_stays_without_a_value(self) -> None:
+        left = self.sent(ct(), compile_policy(profile="none", remove=[0x00100010]))
+        self.assertEqual(left["PatientName"].value, "")
 
 
 class Method(Editing):
@@ -191,6 +230,18 @@ class Content(Editing):
         self.assertEqual(found[0].ConceptNameCodeSequence[0].CodeMeaning, "Findings")
         self.assertEqual(found[0].TextValue, "CT Thorax")
         self.assertNotIn(b"Meier", self.left)
+
+    def test_what_a_code_means_is_cleaned_and_never_empty(self) -> None:
+        original = self.report()
+        for item, meaning in zip(
+            original.ContentSequence[0].ContentSequence, ("Meier Findings", "Meier"), strict=False
+        ):
+            code = data_set(CodeValue="T-1", CodingSchemeDesignator="99MEIER", CodeMeaning=meaning)
+            item.ConceptNameCodeSequence = items(code)
+        left = self.sent(original, compile_policy(options=["clean-structured-content"]))
+        codes = [item.ConceptNameCodeSequence[0] for item in left.ContentSequence[0].ContentSequence[:2]]
+        self.assertEqual([code.CodeMeaning for code in codes], ["Findings", "ANONYMIZED"])
+        self.assertEqual([(code.CodeValue, code.CodingSchemeDesignator) for code in codes], [("T-1", "99MEIER")] * 2)
 
     def test_nothing_that_cannot_be_cleaned_stays_in_cleaned_content(self) -> None:
         original = self.report()

@@ -7,6 +7,7 @@ from pydicom.dataset import Dataset
 from dimseproxy.dataset.encoding import Encoding
 from dimseproxy.dataset.rewriter import Rewriter
 from dimseproxy.errors import OperationRefused
+from dimseproxy.privacy.new_uids import new_uid
 from dimseproxy.privacy.policy import Policy, compile_policy
 from dimseproxy.privacy.pseudonymisation import Purpose
 from dimseproxy.privacy.reidentification import Reidentification, UnknownPseudonym
@@ -145,13 +146,55 @@ class Unknown(Returning):
             self.assertIn("study", self.not_returned(sent, unknown=unknown))
 
     def test_a_new_instance_is_refused_unless_the_policy_accepts_it(self) -> None:
-        sent = self.sent(ct(), BASIC)
-        sent.SOPInstanceUID, sent.SeriesInstanceUID, sent.FrameOfReferenceUID = "1.2.97", "1.2.98", "1.2.99"
+        sent = self.made_anew("1.2.97")
         self.not_returned(sent)
+        self.assertEqual(self.returned(sent, BASIC, unknown=NEW).StudyInstanceUID, STUDY)
+
+    def test_its_uids_become_uids_of_our_own(self) -> None:
+        back = self.returned(self.made_anew("1.2.97"), BASIC, unknown=NEW)
+        found = (back.SOPInstanceUID, back.SeriesInstanceUID, back.FrameOfReferenceUID)
+        self.assertEqual(found, (new_uid(KEY, "1.2.97"), new_uid(KEY, "1.2.98"), new_uid(KEY, "1.2.99")))
+        self.assertEqual(self.back.sop_instance, new_uid(KEY, "1.2.97"))
+
+    def test_with_the_instance_of_an_original_it_becomes_another_one(self) -> None:
+        back = self.returned(self.made_anew(INSTANCE, SERIES), BASIC, unknown=NEW)
+        self.assertEqual((back.SOPInstanceUID, back.SeriesInstanceUID), (new_uid(KEY, INSTANCE), new_uid(KEY, SERIES)))
+
+    def test_references_among_new_instances_hold(self) -> None:
+        sent = self.made_anew("1.2.97")
+        sent.SourceImageSequence = items(reference("1.2.96"))
+        back = self.returned(sent, BASIC, unknown=NEW).SourceImageSequence[0].ReferencedSOPInstanceUID
+        self.assertEqual(back, self.returned(self.made_anew("1.2.96"), BASIC, unknown=NEW).SOPInstanceUID)
+
+    def test_a_reference_to_what_was_given_out_is_to_its_original(self) -> None:
+        sent = self.made_anew("1.2.97")
+        sent.SourceImageSequence = items(reference(self.sent(ct(), BASIC).SOPInstanceUID))
         back = self.returned(sent, BASIC, unknown=NEW)
-        found = (back.SOPInstanceUID, back.SeriesInstanceUID, back.FrameOfReferenceUID, back.StudyInstanceUID)
-        self.assertEqual(found, ("1.2.97", "1.2.98", "1.2.99", STUDY))
-        self.assertEqual(self.back.sop_instance, "1.2.97")
+        self.assertEqual(back.SourceImageSequence[0].ReferencedSOPInstanceUID, INSTANCE)
+
+    def test_one_among_several_is_new(self) -> None:
+        sent = self.made_anew("1.2.97")
+        sent.FailedSOPInstanceUIDList = [self.sent(ct(), BASIC).SOPInstanceUID, "1.2.840.10008.1.1", "1.2.96"]
+        back = self.returned(sent, BASIC, unknown=NEW)
+        self.assertEqual(back.FailedSOPInstanceUIDList, [INSTANCE, "1.2.840.10008.1.1", new_uid(KEY, "1.2.96")])
+
+    def test_new_private_uids_become_uids_of_our_own(self) -> None:
+        policy = compile_policy(private_attributes=["ACME 1.0"])
+        sent = self.sent(ct(), policy)
+        sent.private_block(0x0019, "ACME 1.0", create=True).add_new(0x02, "UI", INSTANCE)
+        back = self.returned(sent, policy, unknown=NEW)
+        self.assertEqual(back.private_block(0x0019, "ACME 1.0")[0x02].value, new_uid(KEY, INSTANCE))
+
+    def test_what_is_no_text_is_no_new_uid(self) -> None:
+        sent = encoded(self.made_anew("1.2.97"), EXPLICIT).replace(b"1.2.97", b"1.2.9\xff")
+        editor = Reidentification(BASIC, EXPLICIT, KEY, NEW)
+        self.assertRaises(OperationRefused, through, editor, sent, EXPLICIT, self.source.originals_of)
+
+    def made_anew(self, instance: str, series: str = "1.2.98") -> Dataset:
+        """An object that somebody made of what was given out."""
+        sent = self.sent(ct(), BASIC)
+        sent.SOPInstanceUID, sent.SeriesInstanceUID, sent.FrameOfReferenceUID = instance, series, "1.2.99"
+        return sent
 
     def test_a_new_accession_number_is_refused(self) -> None:
         policy = compile_policy(pseudonymise=[0x00100020, 0x00080050])

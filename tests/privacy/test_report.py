@@ -49,6 +49,15 @@ class AttributeTests(TestCase):
         self.assertEqual(rows[0x00100010][1:], ('replace with "A^B"', "replace list"))
         self.assertIn("(0018,9999)", privacy_report(policy))
 
+    def test_what_is_emptied_instead_of_removed_is_said(self) -> None:
+        _, action, why = rows_of(compile_policy(profile="none", remove=[0x00100010]))[0x00100010]
+        self.assertEqual(action, "empty")
+        self.assertIn("of type 2", why)
+
+    def test_what_is_a_dummy_instead_of_removed_is_said(self) -> None:
+        _, action, why = rows_of(compile_policy())[0x00700082]
+        self.assertEqual((action, why), ("dummy", "Table E.1-1: X, but of type 1"))
+
     def test_what_happens_otherwise_is_said(self) -> None:
         rows = rows_of(compile_policy(options=["retain-longitudinal-modified-dates"]))
         self.assertEqual(rows[tag("SeriesDate")][1], "shift, or dummy")
@@ -57,6 +66,7 @@ class AttributeTests(TestCase):
         text = privacy_report(compile_policy())
         for row in REPEATING:
             self.assertRegex(text, rf"(?m)^\({row.tag[:2]}xx,.*{row.name} +remove ")
+        self.assertRegex(text, r"(?m)^\(60xx,xxxx\) +Description of an overlay +remove ")
 
     def test_the_columns_are_aligned(self) -> None:
         rows = list(_ROW.finditer(privacy_report(compile_policy())))

@@ -14,7 +14,7 @@ from pydicom.filewriter import write_dataset
 from twisted.trial.unittest import TestCase
 
 from dimseproxy.errors import OperationRefused
-from dimseproxy.privacy.values import Unreadable, check_pseudonym, dummy, encode, texts_of
+from dimseproxy.privacy.values import Unreadable, check_pseudonym, encode, texts_of
 
 #: Specific Character Set, and a text of it.
 TEXTS = {
@@ -186,16 +186,3 @@ class CheckPseudonym(TestCase):
     def test_the_refusal_does_not_tell_it(self) -> None:
         error = self.assertRaises(OperationRefused, check_pseudonym, "UI", "secret")
         self.assertNotIn("secret", str(error))
-
-
-class Dummy(TestCase):
-    def test_pydicom_takes_it_for_a_valid_value(self) -> None:
-        for vr in ("AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UR", "UT"):
-            data_set = Dataset()
-            with warnings.catch_warnings():
-                warnings.simplefilter("error")
-                data_set.add_new(0x00091001, vr, dummy(vr).decode("ascii"))
-
-    def test_numbers_have_the_width_of_their_vr(self) -> None:
-        widths = {"US": 2, "SS": 2, "OW": 2, "UL": 4, "FL": 4, "AT": 4, "FD": 8, "SV": 8, "OB": 2, "UN": 2, "??": 2}
-        self.assertEqual({vr: len(dummy(vr)) for vr in widths}, widths)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ CALLED = "SHIELD"
 _COMPLAINTS = ("Traceback", "Unhandled")
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """Lets the child find the very package that the tests import, installed or not."""
     spec = find_spec("dimseproxy")
     if spec is None or spec.origin is None:
@@ -46,11 +46,13 @@ class ProxyProcess:
     file: Path
 
     @classmethod
-    def launch(cls, case: TestCase, config: Mapping[str, Any] | str, *options: str) -> ProxyProcess:
-        """Write the configuration file and start the proxy, without waiting for it."""
+    def launch(
+        cls, case: TestCase, config: Mapping[str, Any] | str, *options: str, within: Sequence[str] = ()
+    ) -> ProxyProcess:
+        """Write the configuration file and start the proxy, `within` another command, without waiting for it."""
         file = scratch(case) / "dimseproxy.yaml"
         _write(file, config)
-        argv = [*_twistd(), "-n", "--pidfile=", "dimseproxy", "--config", str(file), *options]
+        argv = [*within, *_twistd(), "-n", "--pidfile=", "dimseproxy", "--config", str(file), *options]
         # Added before the process is: it runs when the process has ended and its log is complete.
         launched: list[ProxyProcess] = []
 
@@ -59,14 +61,16 @@ class ProxyProcess:
                 proxy.check_log()
 
         case.addCleanup(check)
-        process = Process.spawn(case, argv, environment=_environment(), folder=file.parent)
+        process = Process.spawn(case, argv, environment=environment(), folder=file.parent)
         launched.append(cls(process, file))
         return launched[0]
 
     @classmethod
-    async def start(cls, case: TestCase, config: Mapping[str, Any] | str, *ports: int) -> ProxyProcess:
+    async def start(
+        cls, case: TestCase, config: Mapping[str, Any] | str, *ports: int, within: Sequence[str] = ()
+    ) -> ProxyProcess:
         """Start the proxy and wait until it listens on all of the ports."""
-        proxy = cls.launch(case, config)
+        proxy = cls.launch(case, config, within=within)
         for port in ports:
             await proxy.process.listens(port)
         return proxy

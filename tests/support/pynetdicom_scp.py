@@ -31,8 +31,11 @@ from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
+from tests.support import pynetdicom_repair
 from tests.support.objects import Sample, archive_samples, samples
 from tests.support.process import PATIENCE, free_port
+
+pynetdicom_repair.repair()
 
 GETS = (PatientRootQueryRetrieveInformationModelGet, StudyRootQueryRetrieveInformationModelGet)
 MOVES = (PatientRootQueryRetrieveInformationModelMove, StudyRootQueryRetrieveInformationModelMove)

@@ -167,15 +167,16 @@ def _silent(settled: float, before: float, after: int) -> Select[Any]:
         )
     return (
         statement.outerjoin(ARCHIVE_COMPLETION, _COMPLETION.study == _SERIES.study)
-        .group_by(_SERIES.study, _COMPLETION.study, _COMPLETION.last_received, _COMPLETION.instances)
+        # By what the index is sorted by, and nothing else: it is read no further than to the limit.
+        .group_by(_SERIES.study)
         .having(
             and_(
                 last_received <= before,
                 or_(
-                    _COMPLETION.study.is_(None),
-                    _COMPLETION.last_received < last_received,
+                    func.min(_COMPLETION.study).is_(None),
+                    func.min(_COMPLETION.last_received) < last_received,
                     # What came slowly may have been received before what was there already.
-                    _COMPLETION.instances < instances,
+                    func.min(_COMPLETION.instances) < instances,
                 ),
             )
         )
