@@ -171,7 +171,7 @@ class ProxyService(MultiService):
         # What is here now is here to stay: to look through it again and again would stop everybody, each time.
         gc.collect()
         gc.freeze()
-        # A thread that waits for the disk needs the interpreter for moments: nobody shall wait five milliseconds for it.
+        # Who waits for the disk needs the interpreter for moments: nobody shall wait five milliseconds for that.
         sys.setswitchinterval(_SWITCH_INTERVAL)
         # Twisted installs its own handlers when the reactor runs.
         self._reactor.callWhenRunning(self._take_signals)
