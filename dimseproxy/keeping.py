@@ -25,7 +25,7 @@ from dimseproxy.outbound.archive.upkeep import Upkeep
 from dimseproxy.policies import Policies
 from dimseproxy.privacy.identifiers import Direction
 from dimseproxy.pseudonyms.interfaces import SourceRefused, SourceUnavailable
-from dimseproxy.relay.border import OutboundAcross
+from dimseproxy.relay.border import across
 from dimseproxy.relay.privacy import Privacy
 from dimseproxy.storage.errors import DatabaseRefused, DatabaseUnavailable
 
@@ -130,7 +130,7 @@ class Keeping:
         outbound = settings.peers[to.to]
         reached = peer(to.to)
         if to.privacy is not None:
-            reached = OutboundAcross(reached, self.privacy[to.privacy], Direction.TO_PSEUDONYMS, self._reactor)
+            reached = across(reached, self.privacy[to.privacy], Direction.TO_PSEUDONYMS, self._reactor)
         calling = outbound.calling_ae_title
         # Nobody calls: there is no other title to keep.
         calling = settings.ae_title if calling in (None, SAME_AS_CALLER) else calling

@@ -16,10 +16,12 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from dimseproxy.association.interfaces import Established, IAssociation, IAssociationUser, IOutbound, Peer
+from dimseproxy.association.interfaces import Established, IAssociation, IAssociationUser, IForesees, IOutbound, Peer
+from dimseproxy.dataset.encoding import encoding_of
 from dimseproxy.dimse.parts import Part
-from dimseproxy.errors import AbortSource, AssociationAborted
-from dimseproxy.privacy.identifiers import Direction
+from dimseproxy.dimse.status import Status
+from dimseproxy.errors import AbortSource, AssociationAborted, OperationRefused
+from dimseproxy.privacy.identifiers import Direction, read_identifier
 from dimseproxy.relay.crossing import Way
 from dimseproxy.relay.messages import message_for
 from dimseproxy.relay.privacy import Privacy
@@ -196,3 +198,44 @@ class OutboundAcross:
         return self._outbound.associate(request).addCallback(
             lambda association: Border(association, self._privacy, self._sends, self._clock)
         )
+
+
+@implementer(IForesees)
+class ForeseeingAcross(OutboundAcross):
+    """
+    One on the other side of a policy that knows what a retrieve will bring.
+
+    @param foresees: the outbound itself.
+    """
+
+    def __init__(
+        self, outbound: IOutbound, foresees: IForesees, privacy: Privacy, sends: Direction, clock: IReactorTime
+    ) -> None:
+        super().__init__(outbound, privacy, sends, clock)
+        self._foresees = foresees
+
+    def foresee(self, sop_class: str, transfer_syntax: str, identifier: bytes) -> Deferred[Sequence[tuple[str, str]]]:
+        return Deferred.fromCoroutine(self._foresee(sop_class, transfer_syntax, identifier))
+
+    async def _foresee(self, sop_class: str, transfer_syntax: str, identifier: bytes) -> Sequence[tuple[str, str]]:
+        encoding = encoding_of(transfer_syntax)
+        if encoding is None:
+            raise OperationRefused(Status.SOP_CLASS_NOT_SUPPORTED, "The transfer syntax cannot be read")
+        query = read_identifier(identifier, encoding, self._privacy.policy, self._sends, is_retrieve=True)
+        values = await self._privacy.look_up(self._sends, query.wanted())
+        resolved = query.resolve(values, self._privacy.shift_of)
+        if resolved.matches_nothing:
+            return ()
+        return await self._foresees.foresee(sop_class, transfer_syntax, resolved.data)
+
+
+def across(outbound: IOutbound, privacy: Privacy, sends: Direction, clock: IReactorTime) -> OutboundAcross:
+    """
+    An outbound on the other side of a policy.
+
+    @param sends: what happens to the identities of what is sent to it.
+    """
+    foresees = IForesees(outbound, None)
+    if foresees is None:
+        return OutboundAcross(outbound, privacy, sends, clock)
+    return ForeseeingAcross(outbound, foresees, privacy, sends, clock)

@@ -29,7 +29,7 @@ from dimseproxy.errors import (
     AssociationRejected,
 )
 from dimseproxy.privacy.identifiers import Direction
-from dimseproxy.relay.border import Border, OutboundAcross
+from dimseproxy.relay.border import Border, across
 from dimseproxy.relay.destinations import ApplicationDestination, CallerDestination
 from dimseproxy.relay.filters import Filter, KnownDestinations, Permissions
 from dimseproxy.relay.get_for_move import MovesByGet, Originator
@@ -205,7 +205,7 @@ class Call:
         outbound = self._reception.outbound(self._name)
         if self._privacy is None or self._privacy.outbound_holds_originals:
             return outbound
-        return OutboundAcross(outbound, self._privacy, Direction.TO_PSEUDONYMS, self._reception.clock)
+        return across(outbound, self._privacy, Direction.TO_PSEUDONYMS, self._reception.clock)
 
     def _refused(self, failure: Failure) -> None:
         error = failure.value

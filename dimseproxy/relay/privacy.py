@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 
 from attrs import field, frozen
 
 from dimseproxy.dataset.encoding import Encoding
 from dimseproxy.privacy.dates import shift_days
 from dimseproxy.privacy.identifiers import Direction
-from dimseproxy.privacy.identity import Kind
+from dimseproxy.privacy.identity import Identity, Kind
 from dimseproxy.privacy.policy import Policy
 from dimseproxy.privacy.pseudonymisation import Pseudonymisation, Purpose
 from dimseproxy.privacy.reidentification import Reidentification, UnknownPseudonym
@@ -62,6 +62,20 @@ class Privacy:
         else:
             unknown = UnknownPseudonym.REFUSE
         return Reidentification(self.policy, encoding, self.key(), unknown)
+
+    async def look_up(self, direction: Direction, wanted: Collection[Identity]) -> Mapping[Identity, str]:
+        """
+        What stands for these on the other side; pseudonyms are durable then.
+
+        @raise SourceUnavailable: the source cannot say it now.
+        @raise SourceRefused: the source does not say it.
+        """
+        if direction is Direction.TO_ORIGINALS:
+            return await self.source.originals_of(wanted)
+        answer = await self.source.pseudonyms_of(wanted)
+        if answer.kept is not None:
+            await answer.kept
+        return answer.values
 
     def shift_of(self, patient: str) -> int:
         """By how many days the dates of this patient, an original, are moved."""

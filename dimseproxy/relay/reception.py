@@ -25,7 +25,7 @@ from dimseproxy.config.settings import DimseOutbound, Settings
 from dimseproxy.errors import LOCAL_LIMIT_EXCEEDED, AssociationRejected
 from dimseproxy.privacy.identifiers import Direction
 from dimseproxy.relay.access import HostAddresses, identify, is_from, parse_address
-from dimseproxy.relay.border import OutboundAcross
+from dimseproxy.relay.border import across
 from dimseproxy.relay.call import Call
 from dimseproxy.relay.deliveries import Delivery
 from dimseproxy.relay.destinations import ApplicationDestination
@@ -190,7 +190,7 @@ class Reception:
         if privacy is not None:
             # The objects come from the outbound: as originals if that is where they are, else as pseudonyms.
             sends = Direction.TO_PSEUDONYMS if privacy.outbound_holds_originals else Direction.TO_ORIGINALS
-            outbound = OutboundAcross(outbound, privacy, sends, self.clock)
+            outbound = across(outbound, privacy, sends, self.clock)
         return ApplicationDestination(title, known_as, outbound, "" if privacy is None else privacy.policy.name)
 
     def outbound(self, name: str) -> IOutbound:

@@ -21,6 +21,7 @@ from dimseproxy.privacy.matching import Span, parse_span
 _WILDCARDS: Final = frozenset("*?")
 _NUMBERS: Final = frozenset(("DS", "IS", "US", "UL"))
 _NEVER_PATTERNS: Final = frozenset(("UI", *_NUMBERS))
+_DAY: Final = re.compile(r"[0-9]{8}", re.ASCII)
 _TIME: Final = re.compile(r"([01]\d|2[0-3])(?::?([0-5]\d)(?::?([0-5]\d|60)(?:\.(\d{1,6}))?)?)?", re.ASCII)
 _EARLIEST: Final = "000000000000"
 _LATEST: Final = "235959999999"
@@ -73,6 +74,22 @@ class During:
 
     def is_met(self, texts: Sequence[str]) -> bool:
         return any(self.span.holds(text) for text in texts)
+
+
+@frozen
+class Days:
+    """
+    A range of days whose ends need not be in the calendar: many ask for a month as its days 01 to 31.
+
+    @ivar earliest: eight digits.
+    @ivar latest: eight digits.
+    """
+
+    earliest: str = field(repr=False)
+    latest: str = field(repr=False)
+
+    def is_met(self, texts: Sequence[str]) -> bool:
+        return any(self.earliest <= text <= self.latest for text in texts if _DAY.fullmatch(text))
 
 
 @frozen
@@ -161,6 +178,10 @@ def _single(vr: str, text: str) -> Condition:
         span = parse_span(vr, text)
         if span is not None:
             return During(span)
+    if vr == "DA":
+        days = _days(text)
+        if days is not None:
+            return days
     if vr == "TM":
         ends = _time_range(text)
         if ends is not None:
@@ -190,6 +211,13 @@ def time_ends(text: str) -> tuple[str, str] | None:
         return None
     digits = "".join(part or "" for part in match.groups())
     return digits + _EARLIEST[len(digits) :], digits + _LATEST[len(digits) :]
+
+
+def _days(text: str) -> Days | None:
+    ends = split_range("DA", text)
+    if ends is None or not all(_DAY.fullmatch(end) for end in ends if end):
+        return None
+    return Days(ends[0] or "00000000", ends[1] or "99999999")
 
 
 def _time_range(text: str) -> tuple[str, str] | None:

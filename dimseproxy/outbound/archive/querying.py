@@ -31,7 +31,7 @@ from dimseproxy.outbound.archive.levels import (
     root_of,
     vr_of,
 )
-from dimseproxy.outbound.archive.matching import Condition, During, TimeOfDay, condition_of, time_ends
+from dimseproxy.outbound.archive.matching import Condition, Days, During, TimeOfDay, condition_of, time_ends
 from dimseproxy.privacy.identifier_keys import Key, read_keys
 from dimseproxy.privacy.matching import Span, parse_span
 from dimseproxy.privacy.values import TEXT, Unreadable, texts_of
@@ -289,6 +289,8 @@ def _is_range(span: Span) -> bool:
 
 def day_range(condition: Condition | None) -> tuple[str, str] | None:
     """The first and the last day that a condition on a date may be met by, YYYYMMDD; None where that is not known."""
+    if isinstance(condition, Days):
+        return condition.earliest, condition.latest
     if not isinstance(condition, During):
         return None
     begin, end = condition.span.begin, condition.span.end
