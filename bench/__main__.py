@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bench.answers import run_answers
+from bench.archive import run_archive
 from bench.churn import run_churn
 from bench.cold import run_cold
 from bench.latency import run_latency
@@ -36,6 +37,7 @@ BENCHMARKS: dict[str, Callable[[Options, Path], list[Report]]] = {
     "answers": run_answers,
     "retrieve": run_retrieve,
     "multiframe": run_multiframe,
+    "archive": run_archive,
 }
 
 

@@ -18,7 +18,7 @@ from attrs import define, field, frozen
 
 PROC = Path("/proc")
 TICKS = os.sysconf("SC_CLK_TCK")
-START_DEADLINE = 20.0
+START_DEADLINE = 60.0
 """Seconds that a server may take before it listens."""
 STOP_DEADLINE = 5.0
 """Seconds that a server may take to end by itself before it is killed."""

@@ -84,12 +84,19 @@ class Association:
         self._socket.sendall(_ECHO)
         self._expect(wire.P_DATA, self._read()[0])
 
-    def store(self, length: int) -> None:
+    def store(self, length: int, instance: bytes = wire.INSTANCE) -> None:
         """One C-STORE of about ``length`` bytes, and its answer."""
-        self._socket.sendall(wire.store_rq(1))
-        for run in wire.data_set(length):
+        self._socket.sendall(wire.store_rq(1, instance))
+        for run in wire.data_set(length, instance):
             self._socket.sendall(run)
         self._expect(wire.P_DATA, self._read()[0])
+
+    def keep(self, instance: bytes, content: bytes) -> int:
+        """One C-STORE of a CT image whose data set is all there, and its status."""
+        self._socket.sendall(wire.store_rq(1, instance) + wire.whole(content))
+        for _, answer in self._fragments():
+            return wire.number_in(answer, 0x0900)
+        raise BenchError("the C-STORE was not answered")
 
     def begin_store(self, length: int) -> None:
         """The first half of a C-STORE of about ``length`` bytes."""

@@ -13,6 +13,9 @@ CT_IMAGE_STORAGE = b"1.2.840.10008.5.1.4.1.1.2"
 TRANSFER_SYNTAX = b"1.2.840.10008.1.2"
 APPLICATION_CONTEXT = b"1.2.840.10008.3.1.1.1"
 INSTANCE = b"2.25.281474976710655"
+OTHER_INSTANCE = b"2.25.281474976710656"
+STUDY = b"2.25.281474976710600"
+SERIES = b"2.25.281474976710601"
 
 ASSOCIATE_RQ, ASSOCIATE_AC, ASSOCIATE_RJ, P_DATA, RELEASE_RQ, RELEASE_RP, ABORT = range(1, 8)
 HEADER = struct.Struct(">BxL")
@@ -119,10 +122,10 @@ def echo_rsp(message_id: int) -> bytes:
     return command(ECHO_CONTEXT, elements)
 
 
-def store_rq(message_id: int) -> bytes:
+def store_rq(message_id: int, instance: bytes = INSTANCE) -> bytes:
     """A C-STORE request; its data set follows."""
     elements = element(0x0002, uid(CT_IMAGE_STORAGE)) + us(0x0100, C_STORE_RQ) + us(0x0110, message_id)
-    elements += us(0x0700, 0) + us(0x0800, DATA_SET) + element(0x1000, uid(INSTANCE))
+    elements += us(0x0700, 0) + us(0x0800, DATA_SET) + element(0x1000, uid(instance))
     return command(STORE_CONTEXT, elements)
 
 
@@ -140,24 +143,26 @@ def data_element(tag: int, value: bytes) -> bytes:
     return struct.pack("<HHL", tag >> 16, tag & 0xFFFF, len(value)) + value
 
 
-def data_set_start() -> bytes:
+def data_set_start(instance: bytes = INSTANCE) -> bytes:
     """The elements before the pixel data, and the header of pixel data of 2**32 - 2 bytes."""
 
     return (
         data_element(0x00080016, uid(CT_IMAGE_STORAGE))
-        + data_element(0x00080018, uid(INSTANCE))
+        + data_element(0x00080018, uid(instance))
         + data_element(0x00100020, b"BENCH ")
+        + data_element(0x0020000D, uid(STUDY))
+        + data_element(0x0020000E, uid(SERIES))
         + struct.pack("<HHL", 0x7FE0, 0x0010, 0xFFFFFFFE)
     )
 
 
-def data_set(length: int) -> Iterator[bytes]:
+def data_set(length: int, instance: bytes = INSTANCE) -> Iterator[bytes]:
     """A data set of about ``length`` bytes, in runs of whole PDUs of up to 512 KiB.
 
     The pixel data is shorter than its element says: nothing on the way to the sink reads so far.
     """
     fragment = MAX_PDU_LENGTH - 6
-    yield pdu(P_DATA, pdv(STORE_CONTEXT, 0, data_set_start()))
+    yield pdu(P_DATA, pdv(STORE_CONTEXT, 0, data_set_start(instance)))
     full = pdu(P_DATA, pdv(STORE_CONTEXT, 0, bytes(fragment)))
     run = full * 32
     remaining = length // fragment
@@ -166,6 +171,16 @@ def data_set(length: int) -> Iterator[bytes]:
         remaining -= 32
     yield full * remaining
     yield pdu(P_DATA, pdv(STORE_CONTEXT, LAST, bytes(2)))
+
+
+def whole(content: bytes) -> bytes:
+    """A data set in implicit VR little endian as it is, in as many PDUs as it takes."""
+    fragment = MAX_PDU_LENGTH - 6
+    starts = range(0, len(content), fragment)
+    return b"".join(
+        pdu(P_DATA, pdv(STORE_CONTEXT, LAST if start == starts[-1] else 0, content[start : start + fragment]))
+        for start in starts
+    )
 
 
 def elements_in(command_set: bytes) -> dict[int, bytes]:

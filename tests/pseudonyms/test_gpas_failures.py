@@ -155,10 +155,13 @@ class AwayTests(AskingTestCase):
         self.says_nothing_of(patients(1), told)
 
     @asynchronous
-    async def test_a_page_of_html_stops_the_start(self) -> None:
+    async def test_a_page_of_html_is_what_gateways_answer_while_a_service_starts(self) -> None:
         service = self.gpas()
         service.mode = Mode.HTML
-        self.assertIn("text/html", await self.fails_with(SourceRefused, self.source(service.url).start()))
+        source = self.source(service.url)
+        await source.start()
+        self.assertIn("starting without it", "".join(self.logged))
+        await self.fails_with(SourceUnavailable, source.pseudonyms_of(patients(1)))
 
     @asynchronous
     async def test_a_wrong_url_stops_the_start(self) -> None:

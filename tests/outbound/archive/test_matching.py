@@ -150,6 +150,13 @@ class DateTests(SynchronousTestCase):
         for day in ("20231231", "20240201"):
             self.assertFalse(meets("DA", "20240101-20240131", day), day)
 
+    def test_an_end_that_is_in_no_calendar(self) -> None:
+        answers = [meets("DA", "20230201-20230231", day) for day in ("20230131", "20230201", "20230228", "20230301")]
+        self.assertEqual([False, True, True, False], answers)
+
+    def test_an_open_range_from_a_day_that_is_in_no_calendar(self) -> None:
+        self.assertEqual([False, True], [meets("DA", "20230231-", day) for day in ("20230228", "20230301")])
+
     def test_a_range_that_is_open_at_its_end(self) -> None:
         self.assertEqual([meets("DA", "20240101-", day) for day in ("20231231", "20240101")], [False, True])
 

@@ -1,0 +1,41 @@
+"""The archive is killed while it stores: a few rounds of what `python -m tests.calm.kill` does by the hundred."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from shutil import rmtree
+
+from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThread
+from twisted.trial.unittest import TestCase
+
+from tests.calm.kill import Killing, Outcome
+from tests.support.archive import archive_key
+from tests.support.postgresql import postgresql
+
+ROUNDS = 2
+
+
+class KilledTests(TestCase):
+    """No acknowledged object is lost, and none is there by half."""
+
+    timeout = 300
+
+    def killed(self, archive: str = "", top: str = "") -> Deferred[Outcome]:
+        folder = Path(tempfile.mkdtemp(prefix="dimseproxy-kill-"))
+        self.addCleanup(rmtree, folder, True)
+        return deferToThread(lambda: Killing(folder, 1, archive, top).run(ROUNDS))
+
+    def stored_something(self, outcome: Outcome) -> None:
+        # All else was looked at in each round.
+        self.assertLess(0, outcome.acknowledged)
+
+    async def test_on_sqlite(self) -> None:
+        self.stored_something(await self.killed())
+
+    async def test_encrypted(self) -> None:
+        self.stored_something(await self.killed(f"      key: {{file: {archive_key(self)}}}"))
+
+    async def test_on_postgresql(self) -> None:
+        self.stored_something(await self.killed(top=f'database: "{postgresql().url()}"'))
