@@ -5,6 +5,7 @@ that matches.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -42,6 +43,7 @@ TABLES: Final = {
 }
 #: Beyond every character of a name.
 _LAST: Final = "\U0010ffff"
+_WILDCARD: Final = re.compile(r"[*?]")
 
 
 def statement_of(query: Query, columns: Columns, after: int, limit: int) -> Select[Any]:
@@ -136,19 +138,22 @@ def _plain(condition: Exactly) -> list[str]:
 
 
 def _name(condition: Condition | None, column: Column[Any]) -> Iterable[ColumnElement[bool]]:
-    """A name whose beginning is known is in a range of names."""
+    """A name whose beginning is known is in a range of names; what a pattern says further on is somewhere in it."""
     if not isinstance(condition, Name):
         return
     asked = condition.groups[0]
     if not asked:
         return
-    prefix = asked = plain(asked)
-    for wildcard in "*?":
-        prefix = prefix.partition(wildcard)[0]
-    if prefix == asked:
+    asked = plain(asked)
+    prefix, *further = _WILDCARD.split(asked)
+    if not further:
         yield or_(column == asked, column.is_(None))
         return
     # DOE^* is the pattern of DOE too.
     prefix = prefix.rstrip("^")
     if prefix:
         yield or_(and_(column >= prefix, column < prefix + _LAST), column.is_(None))
+    for part in further:
+        part = part.strip("^")
+        if part:
+            yield or_(column.contains(part, autoescape=True), column.is_(None))

@@ -37,6 +37,21 @@ class SQLiteTests(TestCase):
     async def blobs(self, index: Index) -> list[str]:
         return [stored.blob for stored in (await index.instances(ALL)).stored]
 
+    async def test_patterns_of_names_wherever_their_wildcards_are(self) -> None:
+        index = await self.index(an_instance(1, PatientName="DOE^JOHN_7%"), an_instance(2, PatientName="ROE^JANE"))
+        for pattern, found in (
+            ("*OHN*", ["1"]),
+            ("*e^j*", ["1", "2"]),
+            ("?OE^*", ["1", "2"]),
+            ("*doe^*", ["1"]),
+            ("*OHN_7%", ["1"]),
+            ("*ANE^*", ["2"]),
+            ("*_*", ["1"]),
+            ("*^*", ["1", "2"]),
+            ("*X*", []),
+        ):
+            self.assertEqual(await studies_found(index, PatientName=pattern), found, pattern)
+
     # What becomes of an object
 
     async def test_a_new_object(self) -> None:
