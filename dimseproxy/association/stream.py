@@ -18,7 +18,13 @@ from collections.abc import Iterable
 from typing import Final, Protocol, cast
 
 from twisted.internet import tcp
-from twisted.internet.interfaces import IPushProducer, IReactorFDSet, IReadWriteDescriptor, ITransport
+from twisted.internet.interfaces import (
+    IPushProducer,
+    IReactorFDSet,
+    IReactorTime,
+    IReadWriteDescriptor,
+    ITransport,
+)
 from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -210,8 +216,7 @@ class SocketStream:
     def close(self) -> None:
         self._closing = True
         if not self._pending:
-            self._hand_back()
-            self._transport.loseConnection()
+            self._finish()
 
     def abort(self) -> None:
         self._closing = True
@@ -313,11 +318,19 @@ class SocketStream:
     def _drained(self) -> None:
         self._reactor.removeWriter(self)
         if self._closing:
-            self._hand_back()
-            self._transport.loseConnection()
+            self._finish()
         elif self._user_paused:
             self._user_paused = False
             self._user.resume_sending()
+
+    def _finish(self) -> None:
+        """
+        Everything is sent: the transport closes in the next turn of the reactor, which is not asked first whether it
+        may write, as `loseConnection` would.
+        """
+        self._hand_back()
+        clock = cast(IReactorTime, self._reactor)
+        clock.callLater(0, self._transport.connectionLost, Failure(CONNECTION_DONE))
 
     def _hand_back(self) -> None:
         """Leave the reactor; the socket is the transport's alone again."""
