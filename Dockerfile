@@ -16,6 +16,9 @@ COPY --from=build /opt/dimseproxy /opt/dimseproxy
 USER dimseproxy
 WORKDIR /var/lib/dimseproxy
 EXPOSE 11112
+# What it keeps: write `data_dir: /var/lib/dimseproxy/data` in the configuration.
+RUN mkdir -m 700 /var/lib/dimseproxy/data
+VOLUME /var/lib/dimseproxy/data
 HEALTHCHECK NONE
 # No pid file: it would lie in a folder that may be read-only, and a container needs none.
 ENTRYPOINT ["/opt/dimseproxy/bin/twistd", "-n", "--pidfile=", "dimseproxy"]
