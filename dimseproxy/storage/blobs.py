@@ -120,6 +120,13 @@ class Blobs:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for left in self._incoming.iterdir():
             _unlink_unless_locked(left)
+        # All of them now: each would cost the first file in it a wait for the disk.
+        folders = {f"{number:02x}" for number in range(256)}
+        missing = folders.difference(path.name for path in self._objects.iterdir())
+        for name in missing:
+            (self._objects / name).mkdir(mode=0o700, exist_ok=True)
+        if missing:
+            _sync_folder(self._objects)
 
     def create(self) -> BlobWriter:
         """

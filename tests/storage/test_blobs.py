@@ -76,6 +76,15 @@ class BlobsTests(InTheClear):
         Blobs(self.root, self.keys).open()
         self.assertEqual(self.files(), [])
 
+    def test_no_file_has_to_wait_for_a_folder_to_be_made(self) -> None:
+        with patch.object(Path, "mkdir", side_effect=AssertionError):
+            self.assertEqual(self.content(self.written()), CONTENT)
+
+    def test_a_folder_that_is_gone_is_made_again(self) -> None:
+        for folder in (self.root / "objects").iterdir():
+            folder.rmdir()
+        self.assertEqual(self.content(self.written()), CONTENT)
+
     def test_what_another_process_writes_stays(self) -> None:
         writer = self.blobs.create()
         writer.write(CONTENT)

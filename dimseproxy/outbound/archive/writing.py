@@ -30,13 +30,32 @@ from sqlalchemy import (
 from dimseproxy.outbound.archive.attributes import Attributes
 from dimseproxy.outbound.archive.columns import Columns, Row
 from dimseproxy.outbound.archive.instances import Added, Duplicates, Instance, Outcome
+from dimseproxy.outbound.archive.statements import MOST_ASKED, Lookup, Statement
 from dimseproxy.storage.tables import ARCHIVE_INSTANCE, ARCHIVE_PATIENT, ARCHIVE_SERIES, ARCHIVE_STUDY
-
-#: Values in one condition; SQLite takes some 32,000.
-MOST_ASKED: Final = 1_000
 
 #: An advisory lock of ours; the number means nothing, but is the same in every version.
 _WRITING: Final = 0x64696D7366
+
+# What every object takes.
+_DIGESTS: Final = Lookup(ARCHIVE_INSTANCE.c.uid, ARCHIVE_INSTANCE.c.digest, ARCHIVE_INSTANCE.c.blob)
+_PATIENTS: Final = Lookup(ARCHIVE_PATIENT.c.key, ARCHIVE_PATIENT.c.id)
+_STUDIES: Final = Lookup(ARCHIVE_STUDY.c.uid, ARCHIVE_STUDY.c.id)
+_SERIES: Final = Lookup(ARCHIVE_SERIES.c.uid, ARCHIVE_SERIES.c.id)
+_INSERT: Final = Statement(
+    insert(ARCHIVE_INSTANCE), [column.name for column in ARCHIVE_INSTANCE.c if not column.primary_key]
+)
+_RECEIVED: Final[BindParameter[float]] = bindparam("received", type_=ARCHIVE_SERIES.c.last_received.type)
+_COUNT: Final = Statement(
+    update(ARCHIVE_SERIES)
+    .where(ARCHIVE_SERIES.c.id == bindparam("number"))
+    .values(
+        instances=ARCHIVE_SERIES.c.instances + bindparam("count"),
+        size=ARCHIVE_SERIES.c.size + bindparam("octets"),
+        last_received=case(
+            (ARCHIVE_SERIES.c.last_received < _RECEIVED, _RECEIVED), else_=ARCHIVE_SERIES.c.last_received
+        ),
+    )
+)
 
 
 def lock(connection: Connection) -> None:
@@ -98,10 +117,8 @@ class _Adding:
 
     def add(self, instances: Sequence[Instance]) -> list[Added]:
         uids = [self._columns.uid(instance.attributes.sop_instance) for instance in instances]
-        table = ARCHIVE_INSTANCE.c
-        for asked in chunks(uids):
-            rows = self._connection.execute(select(table.uid, table.digest, table.blob).where(table.uid.in_(asked)))
-            self._digests.update((row.uid, (row.digest, row.blob)) for row in rows)
+        for uid, (digest, blob) in _DIGESTS.find(self._connection, uids).items():
+            self._digests[uid] = (digest, blob)
         present = set(self._digests)
         added = [self._decide(uid, instance) for uid, instance in zip(uids, instances, strict=True)]
         self._replacing = present.intersection(self._wanted)
@@ -129,23 +146,23 @@ class _Adding:
         columns = self._columns
         left = _Left()
         series_of = self._authorities(self._wanted.values(), lambda one: columns.uid(one.series))
-        series = _numbers(self._connection, ARCHIVE_SERIES, ARCHIVE_SERIES.c.uid, series_of)
+        series = _numbers(self._connection, _SERIES, series_of)
         series_of = self._to_write(series_of, series)
         study_of = self._authorities(series_of.values(), lambda one: columns.uid(one.study))
-        studies = _numbers(self._connection, ARCHIVE_STUDY, ARCHIVE_STUDY.c.uid, study_of)
+        studies = _numbers(self._connection, _STUDIES, study_of)
         study_of = self._to_write(study_of, studies)
         patient_of = self._authorities(study_of.values(), columns.patient_key)
-        patients = _numbers(self._connection, ARCHIVE_PATIENT, ARCHIVE_PATIENT.c.key, patient_of)
+        patients = _numbers(self._connection, _PATIENTS, patient_of)
         patient_of = self._to_write(patient_of, patients)
 
         patient_rows = {key: columns.patient(one.attributes) for key, one in patient_of.items()}
-        patients |= self._upsert(ARCHIVE_PATIENT, ARCHIVE_PATIENT.c.key, patient_rows, patients)
+        patients |= self._upsert(ARCHIVE_PATIENT, _PATIENTS, patient_rows, patients)
         study_rows = {
             uid: {**columns.study(one.attributes), "patient": patients[columns.patient_key(one.attributes)]}
             for uid, one in study_of.items()
         }
         left.patients |= _parents(self._connection, ARCHIVE_STUDY.c.patient, study_rows, studies)
-        studies |= self._upsert(ARCHIVE_STUDY, ARCHIVE_STUDY.c.uid, study_rows, studies)
+        studies |= self._upsert(ARCHIVE_STUDY, _STUDIES, study_rows, studies)
         series_rows = {
             uid: {**columns.series(one.attributes), "study": studies[columns.uid(one.attributes.study)]}
             for uid, one in series_of.items()
@@ -155,7 +172,7 @@ class _Adding:
             if uid not in series:
                 received = series_of[uid].received
                 row |= {"instances": 0, "size": 0, "first_received": received, "last_received": received}
-        series |= self._upsert(ARCHIVE_SERIES, ARCHIVE_SERIES.c.uid, series_rows, series)
+        series |= self._upsert(ARCHIVE_SERIES, _SERIES, series_rows, series)
         left.series |= self._write_instances(series)
         _prune(self._connection, left)
 
@@ -171,7 +188,7 @@ class _Adding:
             changed[number] = (count + 1, size + instance.size)
             latest[number] = max(latest.get(number, 0.0), instance.received)
             rows.append(self._row(uid, number, instance))
-        self._connection.execute(insert(ARCHIVE_INSTANCE), rows)
+        _INSERT.run(self._connection, *rows)
         _count(self._connection, changed, latest)
         return emptier
 
@@ -219,17 +236,17 @@ class _Adding:
         return bool(self._replacing) and self._columns.uid(instance.attributes.sop_instance) in self._replacing
 
     def _upsert(
-        self, table: Table, key: Column[Any], rows: Mapping[str, Row], there: Mapping[str, int]
+        self, table: Table, lookup: Lookup, rows: Mapping[str, Row], there: Mapping[str, int]
     ) -> dict[str, int]:
         """Write rows; the numbers of the new ones."""
         for value, row in rows.items():
             if value in there:
                 self._connection.execute(update(table).where(table.c.id == there[value]).values(**row))
-        missing = [row for value, row in rows.items() if value not in there]
+        missing = {value: row for value, row in rows.items() if value not in there}
         if not missing:
             return {}
-        self._connection.execute(insert(table), missing)
-        return _numbers(self._connection, table, key, (str(row[key.name]) for row in missing))
+        self._connection.execute(insert(table), list(missing.values()))
+        return _numbers(self._connection, lookup, missing)
 
 
 @define
@@ -241,11 +258,8 @@ class _Left:
     patients: set[int] = field(factory=set)
 
 
-def _numbers(connection: Connection, table: Table, key: Column[Any], values: Iterable[str]) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for asked in chunks(values):
-        found.update((row[0], row[1]) for row in connection.execute(select(key, table.c.id).where(key.in_(asked))))
-    return found
+def _numbers(connection: Connection, lookup: Lookup, values: Iterable[str]) -> dict[str, int]:
+    return {value: number for value, (number,) in lookup.find(connection, values).items()}
 
 
 def _count(connection: Connection, changed: Mapping[int, tuple[int, int]], latest: Mapping[int, float]) -> None:
@@ -256,23 +270,12 @@ def _count(connection: Connection, changed: Mapping[int, tuple[int, int]], lates
     """
     if not changed:
         return
-    table = ARCHIVE_SERIES.c
-    time: BindParameter[float] = bindparam("received")
-    statement = (
-        update(ARCHIVE_SERIES)
-        .where(table.id == bindparam("number"))
-        .values(
-            instances=table.instances + bindparam("count"),
-            size=table.size + bindparam("octets"),
-            last_received=case((table.last_received < time, time), else_=table.last_received),
-        )
-    )
-    connection.execute(
-        statement,
-        [
+    _COUNT.run(
+        connection,
+        *(
             {"number": number, "count": count, "octets": octets, "received": latest.get(number, 0.0)}
             for number, (count, octets) in changed.items()
-        ],
+        ),
     )
 
 
@@ -287,6 +290,8 @@ def _parents(connection: Connection, parent: Column[Any], rows: Iterable[str], t
 
 def _prune(connection: Connection, left: _Left) -> None:
     """Take out what has nothing in it any more."""
+    if not (left.series or left.studies or left.patients):
+        return
     series, study, patient = ARCHIVE_SERIES.c, ARCHIVE_STUDY.c, ARCHIVE_PATIENT.c
     studies = left.studies | _take_empty(connection, series.study, left.series, series.instances == 0)
     has_series = select(series.id).where(series.study == study.id).exists()

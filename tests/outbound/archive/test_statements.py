@@ -1,0 +1,45 @@
+"""Statements that are given to the driver of a database as they are."""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, MetaData, Table, Text, insert
+from twisted.trial.unittest import TestCase
+
+from dimseproxy.outbound.archive.statements import MOST_ASKED, Lookup, Statement
+from tests.storage.databases import opened
+from tests.support.postgresql import postgresql
+
+NOTE = Table("note", MetaData(), Column("text", Text, primary_key=True))
+WORDS = tuple(f"word {number}'s" for number in range(2 * MOST_ASKED + 1))
+
+
+class SQLiteStatementTests(TestCase):
+    def address(self) -> str | None:
+        return None
+
+    async def found(self, there: tuple[str, ...], asked: tuple[str, ...]) -> set[str]:
+        database = await opened(self, self.address())
+        inserting, lookup = Statement(insert(NOTE), ["text"]), Lookup(NOTE.c.text, NOTE.c.text)
+        await database.run(lambda connection: inserting.run(connection, *({"text": word} for word in there)))
+        found = await database.read(lambda connection: lookup.find(connection, asked))
+        self.assertEqual(list(found.values()), [(word,) for word in found])
+        return set(found)
+
+    async def test_one_that_is_there(self) -> None:
+        self.assertEqual(await self.found(WORDS[:1], WORDS[:1]), {WORDS[0]})
+
+    async def test_few_of_which_some_are_there(self) -> None:
+        self.assertEqual(await self.found(WORDS[:3], WORDS[2:5]), {WORDS[2]})
+
+    async def test_more_than_one_statement_takes(self) -> None:
+        self.assertEqual(await self.found(WORDS, WORDS), set(WORDS))
+
+    async def test_nothing_is_asked(self) -> None:
+        self.assertEqual(await self.found(WORDS[:1], ()), set())
+
+
+class PostgreSQLStatementTests(SQLiteStatementTests):
+    """The same, on PostgreSQL."""
+
+    def address(self) -> str:
+        return postgresql().url()
