@@ -50,6 +50,9 @@ log = Logger()
 #: How long, in seconds, an A-ABORT at the end of the drain may take to reach its peer.
 _LAST_WORDS: Final = 1.0
 _BACKLOG: Final = 1024
+#: Those of Python, but for the last: a head of a hundred thousand elements is no reason to look through all that lives,
+#: which stops everybody for as long as the head is long; a thousand associations that are over are one.
+_GC_THRESHOLDS: Final = (700, 10, 50)
 #: Seconds after which a thread gives the interpreter to another one.
 _SWITCH_INTERVAL: Final = 0.0002
 
@@ -171,6 +174,7 @@ class ProxyService(MultiService):
         # What is here now is here to stay: to look through it again and again would stop everybody, each time.
         gc.collect()
         gc.freeze()
+        gc.set_threshold(*_GC_THRESHOLDS)
         # Who waits for the disk needs the interpreter for moments: nobody shall wait five milliseconds for that.
         sys.setswitchinterval(_SWITCH_INTERVAL)
         # Twisted installs its own handlers when the reactor runs.

@@ -158,7 +158,7 @@ class Streamed(CrossingMessage):
             return
         parts: list[Part] = [] if self._has_begun else [self._crossed_command(self._values)]
         parts.extend(self._fragments(pieces))
-        self._is_long = False
+        was_long, self._is_long = self._is_long, False
         kept, self._kept = self._kept, []
         if kept and self._command.command_set.command_field == CommandField.C_STORE_RQ and self._request is not None:
             # The object may go: it is its response that waits until its pseudonyms are kept.
@@ -167,7 +167,11 @@ class Streamed(CrossingMessage):
             self.is_waiting = True
             all_kept(kept).addCallbacks(lambda _: self._leave_late(parts), self._failed)
             return
-        self._leave(parts)
+        if was_long:
+            # To search some megabytes for originals took a while already.
+            self._later(lambda: self._leave(parts))
+        else:
+            self._leave(parts)
 
     def _leave_late(self, parts: list[Part]) -> None:
         if not self.is_over and not self._way.is_closed:
