@@ -53,6 +53,9 @@ log = Logger()
 #: Entries that are held in memory for each direction, at some 500 bytes each.
 CACHE_ENTRIES: Final = 100_000
 
+#: Entries on their way to the table from which on whoever brings new ones waits, at some 1 KiB each.
+MOST_PENDING: Final = 5_000
+
 #: Originals whose pseudonym is another's; by the numbers there is none.
 _MOST_COLLIDED: Final = 10_000
 
@@ -135,6 +138,8 @@ class Vault:
 
         @return: fails with `SourceUnavailable`, or with `SourceRefused` where a pseudonym is another's.
         """
+        if self._journalled is not None and len(self._pending) >= MOST_PENDING:
+            return Deferred.fromCoroutine(self._when_there_is_room(originals))
         try:
             if not self._opened().is_inherited:
                 return succeed(self._answer(originals, {}))
@@ -293,6 +298,13 @@ class Vault:
             elif original not in self._pending:
                 strangers.append(original)
         return known, strangers
+
+    async def _when_there_is_room(self, originals: Collection[Identity]) -> Pseudonyms:
+        """Wait for the table: whoever asks faster than it takes rows is slowed down by that."""
+        while self._journalled is not None and len(self._pending) >= MOST_PENDING:
+            if not await self._journalled.attempt():
+                raise SourceUnavailable("the vault is unavailable: its table takes no rows")
+        return await self.pseudonyms_of(originals)
 
     async def _look_up(
         self, originals: Collection[Identity], known: dict[Place, str], strangers: Collection[Place]

@@ -17,7 +17,7 @@ from typing import Final
 from urllib.parse import quote
 
 from attrs import define, field
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -31,7 +31,7 @@ from dimseproxy.storage.journal import Journal
 log = Logger()
 
 #: Rows that go to the table at once, and in one transaction.
-MOST_TOGETHER: Final = 500
+MOST_TOGETHER: Final = 2_000
 
 #: Seconds that a row waits for others; its original can be found meanwhile, and a crash would not lose it.
 DELAY: Final = 0.25
@@ -214,6 +214,12 @@ class JournalledEntries:
         has_succeeded = True
         while self._moved < until and has_succeeded and not self._is_over:
             has_succeeded = await self._attempt()
+
+    def attempt(self) -> Deferred[bool]:
+        """Fires when the next rows are in the table, or with False where they are not."""
+        if self._is_over or not (self._waiting or self._is_moving):
+            return succeed(not self._is_over)
+        return self._attempt()
 
     def _attempt(self) -> Deferred[bool]:
         attempt: Deferred[bool] = Deferred()

@@ -8,6 +8,7 @@ from typing import Any
 from twisted.internet.defer import Deferred, ensureDeferred, fail
 
 from dimseproxy.privacy.identity import Identity, Kind
+from dimseproxy.pseudonyms import vault as vault_module
 from dimseproxy.pseudonyms import vault_entries
 from dimseproxy.pseudonyms.interfaces import SourceRefused, SourceUnavailable
 from dimseproxy.pseudonyms.keys import Key
@@ -351,3 +352,16 @@ class KeyTests(JournalCase):
 
 def _no_room(file: JournalFile, records: Sequence[bytes]) -> None:
     raise DatabaseUnavailable("no room")
+
+
+class RoomTests(VaultCase):
+    """Whoever brings more than the table takes is slowed down, and not refused."""
+
+    async def test_they_wait_for_the_table(self) -> None:
+        self.patch(vault_module, "MOST_PENDING", 3)
+        vault = await self.vault()
+        asked = [vault.pseudonyms_of([each]) for each in instances(20)]
+        found = [await answer for answer in asked]
+        for answer in found:
+            await kept(answer)
+        self.assertEqual([len(answer.values) for answer in found], [1] * 20)
