@@ -302,7 +302,7 @@ class Vault:
     async def _when_there_is_room(self, originals: Collection[Identity]) -> Pseudonyms:
         """Wait for the table: whoever asks faster than it takes rows is slowed down by that."""
         while self._journalled is not None and len(self._pending) >= MOST_PENDING:
-            if not await self._journalled.attempt():
+            if not await self._journalled.attempt() and len(self._pending) >= MOST_PENDING:
                 raise SourceUnavailable("the vault is unavailable: its table takes no rows")
         return await self.pseudonyms_of(originals)
 

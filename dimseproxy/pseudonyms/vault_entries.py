@@ -17,7 +17,7 @@ from typing import Final
 from urllib.parse import quote
 
 from attrs import define, field
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -215,11 +215,14 @@ class JournalledEntries:
         while self._moved < until and has_succeeded and not self._is_over:
             has_succeeded = await self._attempt()
 
-    def attempt(self) -> Deferred[bool]:
-        """Fires when the next rows are in the table, or with False where they are not."""
+    async def attempt(self) -> bool:
+        """Wait until the next rows are in the table; False where they are not."""
+        if self._last is not None and not self._waiting and not self._is_moving:
+            # In the journal first.
+            await self._last.committed().addErrback(lambda failure: None)
         if self._is_over or not (self._waiting or self._is_moving):
-            return succeed(not self._is_over)
-        return self._attempt()
+            return False
+        return await self._attempt()
 
     def _attempt(self) -> Deferred[bool]:
         attempt: Deferred[bool] = Deferred()
