@@ -132,12 +132,13 @@ class JournalFile:
 
 def create(path: Path) -> JournalFile:
     """
-    A new file, the owner's alone: a number is added to the path.
+    A new file, the owner's alone: a number is added to the path, above those of all that are there.
 
     @raise DatabaseUnavailable: it cannot be made.
     """
+    others = files(path)
     try:
-        for number in count(1):
+        for number in count(int(others[-1].suffix[1:]) + 1 if others else 1):
             numbered = path.with_name(f"{path.name}.{number}")
             with suppress(FileExistsError):
                 file = JournalFile(numbered, _opened(numbered, os.O_CREAT | os.O_EXCL))
