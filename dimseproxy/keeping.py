@@ -24,18 +24,15 @@ from dimseproxy.outbound.archive.dispatch import Destination
 from dimseproxy.outbound.archive.upkeep import Upkeep
 from dimseproxy.policies import Policies
 from dimseproxy.privacy.identifiers import Direction
-from dimseproxy.pseudonyms.interfaces import SourceRefused, SourceUnavailable
+from dimseproxy.pseudonyms.interfaces import SourceUnavailable
 from dimseproxy.relay.border import across
 from dimseproxy.relay.privacy import Privacy
-from dimseproxy.storage.errors import DatabaseRefused, DatabaseUnavailable
+from dimseproxy.storage.errors import DatabaseUnavailable
 
 log = Logger()
 
 #: Seconds until what was not there is tried again.
 RETRY_AFTER: Final = 5.0
-
-#: What no second attempt mends.
-FATAL: Final = (SourceRefused, DatabaseRefused, OSError)
 
 
 @define
@@ -82,7 +79,7 @@ class Keeping:
         """
         Open everything, or as much as is there.
 
-        @return: fails with one of `FATAL` where another attempt would not help.
+        @return: fails with `SourceRefused`, `DatabaseRefused` or `OSError` where another attempt would not help.
         """
         return Deferred.fromCoroutine(self._start())
 

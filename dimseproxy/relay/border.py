@@ -22,6 +22,7 @@ from dimseproxy.dimse.parts import Part
 from dimseproxy.dimse.status import Status
 from dimseproxy.errors import AbortSource, AssociationAborted, OperationRefused
 from dimseproxy.privacy.identifiers import Direction, read_identifier
+from dimseproxy.pseudonyms.interfaces import SourceRefused, SourceUnavailable
 from dimseproxy.relay.crossing import Way
 from dimseproxy.relay.messages import message_for
 from dimseproxy.relay.privacy import Privacy
@@ -222,7 +223,10 @@ class ForeseeingAcross(OutboundAcross):
         if encoding is None:
             raise OperationRefused(Status.SOP_CLASS_NOT_SUPPORTED, "The transfer syntax cannot be read")
         query = read_identifier(identifier, encoding, self._privacy.policy, self._sends, is_retrieve=True)
-        values = await self._privacy.look_up(self._sends, query.wanted())
+        try:
+            values = await self._privacy.look_up(self._sends, query.wanted())
+        except (SourceUnavailable, SourceRefused):
+            raise OperationRefused(Status.OUT_OF_RESOURCES, "Pseudonyms are not available") from None
         resolved = query.resolve(values, self._privacy.shift_of)
         if resolved.matches_nothing:
             return ()

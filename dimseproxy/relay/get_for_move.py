@@ -30,9 +30,9 @@ from dimseproxy.dimse.status import Status, is_done, is_pending
 from dimseproxy.errors import AbortSource, AssociationAborted, AssociationFailed, OperationRefused
 from dimseproxy.relay.destinations import ApplicationDestination, ApplicationLeg
 from dimseproxy.relay.filters import Answer, Refusing
-from dimseproxy.ul.negotiation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-from dimseproxy.ul.pdu import AssociateRequest, ProposedContext
-from dimseproxy.ul.user_information import RoleSelection, UserInformation
+from dimseproxy.ul.negotiation import own_request
+from dimseproxy.ul.pdu import ProposedContext
+from dimseproxy.ul.user_information import RoleSelection
 
 log = Logger()
 
@@ -263,7 +263,7 @@ class _Get:
         accepted: tuple[ProposedContext, ...] = ()
         # Where nothing will come, nobody has to be there to take it.
         if storage:
-            self._application = yield self._destination.open(_request(storage, (), "", ""))
+            self._application = yield self._destination.open(own_request(storage, (), "", ""))
             if self._is_over:
                 self._application.cut()
                 return
@@ -277,7 +277,7 @@ class _Get:
         get = ProposedContext(1, GET_OF_MOVE[self.request.command_set.sop_class], (self._transfer_syntax,))
         taken = dict.fromkeys(each.abstract_syntax for each in accepted)
         roles = tuple(RoleSelection(abstract_syntax, False, True) for abstract_syntax in taken)
-        self._outbound = yield outbound.associate(_request((get, *accepted), roles, called, calling))
+        self._outbound = yield outbound.associate(own_request((get, *accepted), roles, called, calling))
         if self._is_over:
             self._outbound.abort(AbortSource.SERVICE_USER, 0)
             return
@@ -465,14 +465,3 @@ class _OutboundUser:
 
     def resume_sending(self) -> None:
         """See `pause_sending`."""
-
-
-def _request(
-    contexts: tuple[ProposedContext, ...], roles: tuple[RoleSelection, ...], called: str, calling: str
-) -> AssociateRequest:
-    information = UserInformation(
-        implementation_class_uid=IMPLEMENTATION_CLASS_UID,
-        implementation_version_name=IMPLEMENTATION_VERSION_NAME,
-        roles=roles,
-    )
-    return AssociateRequest(called, calling, contexts, information)

@@ -25,9 +25,8 @@ from dimseproxy.errors import AbortSource, AssociationAborted, AssociationFailed
 from dimseproxy.outbound.archive.conversion import Conversion
 from dimseproxy.outbound.archive.files import InThread
 from dimseproxy.outbound.archive.negotiation import UNCOMPRESSED
-from dimseproxy.ul.negotiation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-from dimseproxy.ul.pdu import AssociateRequest, ProposedContext
-from dimseproxy.ul.user_information import UserInformation
+from dimseproxy.ul.negotiation import own_request
+from dimseproxy.ul.pdu import ProposedContext
 
 #: Context ids are odd and have eight bits (PS3.8 9.3.2.2).
 MAX_CONTEXTS: Final = 128
@@ -154,11 +153,7 @@ class Sender:
     async def _open(self, contexts: Sequence[ProposedContext]) -> _Line:
         if self._is_over:
             raise AssociationFailed("sending was ended")
-        information = UserInformation(
-            implementation_class_uid=IMPLEMENTATION_CLASS_UID,
-            implementation_version_name=IMPLEMENTATION_VERSION_NAME,
-        )
-        request = AssociateRequest(self._called, self._calling, tuple(contexts), information)
+        request = own_request(contexts, (), self._called, self._calling)
         self._asking = self._outbound.associate(request)
         try:
             association = await self._asking
