@@ -6,7 +6,6 @@ The service runs an archive on it; the commands look after it, also while the se
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from random import random
@@ -15,7 +14,7 @@ from typing import Any
 from attrs import field, frozen
 
 from dimseproxy.association.interfaces import IOutbound
-from dimseproxy.config import SQLITE, ArchiveSettings, Secret, Settings
+from dimseproxy.config import SQLITE, ArchiveSettings, Settings
 from dimseproxy.config.archive_settings import DispatchSettings
 from dimseproxy.outbound.archive.archive import Archive
 from dimseproxy.outbound.archive.dispatch import Destination
@@ -26,7 +25,7 @@ from dimseproxy.outbound.archive.retention import Watermark
 from dimseproxy.outbound.archive.schedule import Hours, Retries
 from dimseproxy.outbound.archive.seal import Seal
 from dimseproxy.outbound.archive.upkeep import Upkeep
-from dimseproxy.pseudonyms.keys import keys_from_environment, keys_from_file
+from dimseproxy.secrets import keys_of
 from dimseproxy.storage.blobs import Blobs
 from dimseproxy.storage.database import Database
 from dimseproxy.storage.encryption import FileKeys
@@ -70,7 +69,7 @@ def holdings_of(settings: Settings, archive: ArchiveSettings, database: Database
 
     @raise SourceRefused: its key cannot be used.
     """
-    materials = () if archive.key is None else _materials(archive.key)
+    materials = () if archive.key is None else keys_of(archive.key).materials
     folder = folder_of(settings, archive)
     seal = Seal(materials) if materials else None
     return Holdings(
@@ -136,12 +135,3 @@ def destination_of(settings: DispatchSettings, outbound: IOutbound, called: str,
         pause=settings.pause or 0.0,
         lanes=settings.associations,
     )
-
-
-def _materials(secret: Secret) -> Sequence[bytes]:
-    """
-    @raise SourceRefused: there is no key there that could be used.
-    """
-    if secret.environment is not None:
-        return keys_from_environment(secret.environment, os.environ).materials
-    return keys_from_file(secret.file or Path()).materials

@@ -7,9 +7,7 @@ its own has a vault of its own, of the policy's name.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Final
 
 from attrs import asdict
@@ -31,12 +29,13 @@ from dimseproxy.pseudonyms.auth import Basic
 from dimseproxy.pseudonyms.by_kind import ByKind
 from dimseproxy.pseudonyms.csv_table import CsvTables
 from dimseproxy.pseudonyms.gpas import Gpas, Operations
-from dimseproxy.pseudonyms.interfaces import IPseudonyms, SourceRefused
-from dimseproxy.pseudonyms.keys import Keys, keys_from_environment, keys_from_file, keys_from_own_file
+from dimseproxy.pseudonyms.interfaces import IPseudonyms
+from dimseproxy.pseudonyms.keys import Keys, keys_from_own_file
 from dimseproxy.pseudonyms.mii import Mii
 from dimseproxy.pseudonyms.services import Client, service_source
 from dimseproxy.pseudonyms.vault import Vault
 from dimseproxy.relay.privacy import Privacy
+from dimseproxy.secrets import keys_of, text_of
 from dimseproxy.storage.database import Database
 
 log = Logger()
@@ -89,12 +88,7 @@ class Policies:
         return Privacy(policy, ByKind(given), lambda: keys.oldest.date_shift, looks_ahead)
 
     def _keys(self, secret: Secret | None) -> Keys:
-        if secret is None:
-            return keys_from_own_file(self._settings.data_dir / "privacy.key")
-        if secret.environment is not None:
-            return keys_from_environment(secret.environment, os.environ)
-        assert secret.file is not None
-        return keys_from_file(secret.file)
+        return keys_from_own_file(self._settings.data_dir / "privacy.key") if secret is None else keys_of(secret)
 
     def _vault(self, name: str, keys: Keys) -> Vault:
         assert self._database is not None
@@ -162,20 +156,7 @@ def compiled(name: str, settings: PrivacySettings) -> Policy:
 
 def _credentials(auth: BasicAuth | BearerAuth | None) -> Basic | Client | None:
     if isinstance(auth, BasicAuth):
-        return Basic(auth.user, _secret(auth.password))
+        return Basic(auth.user, text_of(auth.password))
     if isinstance(auth, BearerAuth):
-        return Client(auth.token_url, auth.client_id, _secret(auth.client_secret), auth.scope)
+        return Client(auth.token_url, auth.client_id, text_of(auth.client_secret), auth.scope)
     return None
-
-
-def _secret(secret: Secret) -> str:
-    """
-    @raise SourceRefused: it cannot be read any longer.
-    """
-    if secret.environment is not None:
-        return os.environ.get(secret.environment, "").strip()
-    path = secret.file or Path()
-    try:
-        return path.read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError):
-        raise SourceRefused(f"the secret in {path} cannot be read") from None

@@ -315,7 +315,9 @@ class _Get:
             self._fail(failure.value.status)
             return
         else:
-            log.failure("association {number}: C-MOVE by C-GET broke", failure, number=number)
+            # Without the traceback: its values may be somebody's.
+            kind = "" if failure.type is None else failure.type.__name__
+            log.error("association {number}: C-MOVE by C-GET broke: {kind}", number=number, kind=kind)
         self._fail()
 
     # From the outbound
