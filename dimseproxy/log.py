@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import IO, Any, Final, cast
 
@@ -33,15 +34,24 @@ class Log:
     @param out: where to.
     @param form: `text`, a line an event, or `json`, an object a line.
     @param level: `debug`, `info`, `warn` or `error`.
+    @param worker: the number that every line gets, where several processes have one log.
     """
 
-    def __init__(self, out: IO[Any], form: str, level: str) -> None:
-        self._write = _JSONLog(out) if form == "json" else _TextLog(out)
+    def __init__(self, out: IO[Any], form: str, level: str, worker: int | None = None) -> None:
+        self._out = out
+        self._write = _JSONLog(out, worker) if form == "json" else _TextLog(out, worker)
         self.set_level(level)
 
     def set_level(self, level: str) -> None:
         """Change the level."""
         self._level = _LEVELS[level]
+
+    def copy(self, line: str) -> None:
+        """Write a line that another process has made as this one makes its own; it is lost where there is no room."""
+        # As Twisted does with what observers raise: who writes it must not be the worse for it.
+        with suppress(OSError):
+            self._out.write(f"{line}\n")
+            self._out.flush()
 
     def __call__(self, event: LogEvent) -> None:
         if event.get("log_level", LogLevel.info) >= self._level:
@@ -57,8 +67,9 @@ class _TextLog:
     second is written out once.
     """
 
-    def __init__(self, out: IO[Any]) -> None:
+    def __init__(self, out: IO[Any], worker: int | None) -> None:
         self._out = out
+        self._who = "" if worker is None else f"worker {worker}: "
         self._second = 0
         self._time = ""
 
@@ -71,22 +82,27 @@ class _TextLog:
         if "\n" in text or "\r" in text:
             text = text.replace("\r", "\\r").replace("\n", "\n\t")
         level = event.get("log_level", LogLevel.info).name
-        self._out.write(f"{self._time} {level} {text}\n")
+        self._out.write(f"{self._time} {level} {self._who}{text}\n")
         self._out.flush()
 
 
 @implementer(ILogObserver)
 class _JSONLog:
-    """One object an event and line: `time`, `level`, `text`, and the values that the text was made of."""
+    """
+    One object an event and line: `time`, `level`, `text`, `worker` where there are several, and the values that the
+    text was made of.
+    """
 
-    def __init__(self, out: IO[Any]) -> None:
+    def __init__(self, out: IO[Any], worker: int | None) -> None:
         self._out = out
+        self._who = {} if worker is None else {"worker": worker}
 
     def __call__(self, event: LogEvent) -> None:
-        entry = {
+        entry: dict[str, Any] = {
             "time": datetime.fromtimestamp(event["log_time"], UTC).isoformat(timespec="milliseconds"),
             "level": event.get("log_level", LogLevel.info).name,
             "text": _text(event),
+            **self._who,
         }
         for name, value in event.items():
             if not name.startswith("log_") and name not in entry and isinstance(value, (str, int, float)):

@@ -21,11 +21,12 @@ from dimseproxy.association.tls import PROFILES
 from dimseproxy.config import SERVICES, ConfigurationError, Settings, load
 from dimseproxy.config.reference import SHORTEST
 from dimseproxy.dimse.status import Status
+from dimseproxy.endpoints import BACKLOG
 from dimseproxy.log import Log
 from dimseproxy.relay import get_for_move, retrieving
 from dimseproxy.relay.destinations import MAX_SUB_OPERATIONS
 from dimseproxy.relay.retrieves import MAX_COMMITMENTS, MAX_RETRIEVES
-from dimseproxy.tap import _BACKLOG, Options
+from dimseproxy.tap import Options
 from dimseproxy.ul.negotiation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from tests import CHECKOUT
 from tests.config.support import write_certificates
@@ -373,7 +374,7 @@ class Limits(SynchronousTestCase):
     def test_the_limits_of_retrieves_and_buffers(self) -> None:
         rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \|", text_of(DOCS / "how-to" / "operate.md"), re.MULTILINE)
         for begins, value in (
-            ("connections that wait", f"{_BACKLOG:,}"),
+            ("connections that wait", f"{BACKLOG:,}"),
             ("C-MOVEs through the proxy", f"{retrieving.MAX_RETRIEVES_OF_A_CALLER}"),
             ("C-MOVEs under way on one association with", f"{get_for_move.MAX_RETRIEVES_OF_A_CALLER}"),
             ("all of these", f"{MAX_RETRIEVES:,}"),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 from io import StringIO
 from pathlib import Path
@@ -42,6 +43,30 @@ class LogTests(TestCase):
         _, logger = self._log()
         logger.warn("{title}", title="CLIENT\rall is well")
         self.assertEqual(len(self.lines), 1)
+
+    def test_a_line_of_a_worker_has_its_number(self) -> None:
+        Logger(observer=Log(self.out, "text", "info", worker=2)).info("released")
+        self.assertRegex(self.lines[0], r"^\d{4}-\S+ info worker 2: released$")
+
+    def test_so_has_an_object(self) -> None:
+        Logger(observer=Log(self.out, "json", "info", worker=2)).info("released")
+        self.assertEqual([(entry["worker"], entry["text"]) for entry in map(json.loads, self.lines)], [(2, "released")])
+
+    def test_a_line_of_another_process_is_copied(self) -> None:
+        log, _ = self._log()
+        log.copy("2026-11-20T21:11:23+0000 info worker 2: released")
+        self.assertEqual(self.lines, ["2026-11-20T21:11:23+0000 info worker 2: released"])
+
+    def test_without_room_it_is_lost_and_nothing_else(self) -> None:
+        class Full(StringIO):
+            def flush(self) -> None:
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+        out = Full()
+        log = Log(out, "text", "info")
+        for line in "released", "aborted":
+            log.copy(line)
+        self.assertEqual(out.getvalue(), "released\naborted\n")
 
     def test_less_than_the_level_is_left_out(self) -> None:
         _, logger = self._log(level="warn")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
 import signal
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
@@ -18,9 +20,13 @@ from twisted.trial.unittest import TestCase
 
 from dimseproxy import __version__
 from dimseproxy.config import load
+from dimseproxy.endpoints import with_backlog
 from dimseproxy.log import Log
-from dimseproxy.tap import Options, ProxyService, makeService, with_backlog
+from dimseproxy.service import ProxyService
+from dimseproxy.tap import Options, makeService
+from dimseproxy.workers.supervisor import Supervisor
 from tests.association.handshaking import asynchronous
+from tests.support.proxy import environment
 
 PACS = 'outbound: {pacs: {dimse: {connect: "tcp:127.0.0.1:4242", ae_title: PACS}}}\n'
 LISTEN = 'inbound: {clinic: {dimse: {listen: "tcp:%d:interface=127.0.0.1"}}}\n'
@@ -67,6 +73,21 @@ class OptionsTests(TestCase):
     def test_the_version(self) -> None:
         self.assertEqual((self._exit("--version"), self.out.getvalue()), (0, f"dimseproxy {__version__}\n"))
 
+    def test_a_variable_of_workers_is_none_of_the_users(self) -> None:
+        self.patch(os, "environ", {"DIMSEPROXY_WORKER": "2"})
+        self.assertIn("leave it unset", str(self._exit("--config", self._file(PACS))))
+
+    def test_help_does_not_load_the_proxy(self) -> None:
+        # Said by a process of its own: this one has loaded it.
+        said = subprocess.run(
+            [sys.executable, "-c", "import sys, dimseproxy.tap; print(*sys.modules)"],
+            capture_output=True,
+            text=True,
+            check=True,
+            env=os.environ | environment(),
+        ).stdout.split()
+        self.assertEqual({name for name in said if name.startswith("dimseproxy")}, {"dimseproxy", "dimseproxy.tap"})
+
     def test_twistd_knows_it(self) -> None:
         self.assertIn("dimseproxy", [maker.tapname for maker in getPlugins(IServiceMaker)])
 
@@ -83,12 +104,18 @@ class ServiceTests(TestCase):
         self.path.write_text(text)
         return ProxyService(load(self.path), self.path, logging)
 
-    def test_is_made_of_the_options(self) -> None:
+    def made_of(self, text: str) -> object:
         path = Path(self.mktemp())
-        path.write_text(PACS)
+        path.write_text(text)
         options = Options()
         options.parseOptions(["--config", str(path)])
-        self.assertIsInstance(makeService(options), ProxyService)
+        return makeService(options)
+
+    def test_several_workers_have_a_parent(self) -> None:
+        self.assertIsInstance(self.made_of(PACS + "workers: 2\n"), Supervisor)
+
+    def test_one_has_none(self) -> None:
+        self.assertIsInstance(self.made_of(PACS + "workers: 1\n"), ProxyService)
 
     def test_gives_twistd_its_log(self) -> None:
         application, log = Application("dimseproxy"), Log(io.StringIO(), "text", "info")

@@ -6,7 +6,7 @@ An inbound produces `IAssociation`s, an outbound answers `associate`, and the re
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 
 from attrs import field, frozen
 from twisted.internet.defer import Deferred
@@ -137,6 +137,13 @@ class IOutbound(Interface):
 
         @return: fires with it, or fails with an `AssociationFailed` within a deadline; cancelling gives it up.
         """
+
+
+class ISharedOutbound(IOutbound):
+    """An outbound for which its callers may have to wait: they have turns."""
+
+    def on_behalf_of(caller: Hashable) -> IOutbound:
+        """The same outbound for one of its callers, equal to itself; who asks without one is a caller, too."""
 
 
 class IForesees(Interface):

@@ -181,6 +181,18 @@ class Association(Protocol):
         """Whether the peer owes the rest of a message."""
         return self._assembler.is_within_message or self._layer.has_partial_pdu
 
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether it is established, with nothing on its way: not to the peer, not from it, not to the user."""
+        return (
+            self._layer.state is State.ESTABLISHED
+            and not self._is_over
+            and not self._closing
+            and not self._held
+            and not self.is_within_message
+            and not self._stream.waiting
+        )
+
     def dataReceived(self, data: bytes) -> None:
         if self._closing:
             return

@@ -90,6 +90,9 @@ PROFILES: Final[Mapping[str, Profile]] = MappingProxyType(
 # 112 bits: RSA and DHE of 2048 bits, curves of 224.  Said here because the library's default has changed.
 _SECURITY_LEVEL: Final = "@SECLEVEL=2"
 
+#: How much is joined before it is handed over, and one record more: about what one read of a socket brings.
+RECORDS_AT_ONCE: Final = 104 * 1024
+
 _Verdict = SSL.X509VerificationCodes
 _UNKNOWN_ISSUER: Final = "certificate's issuer is not known here"
 _CERTIFICATE_PROBLEMS: Final[Mapping[int, str]] = MappingProxyType(
@@ -108,9 +111,41 @@ _CERTIFICATE_PROBLEMS: Final[Mapping[int, str]] = MappingProxyType(
 
 
 class VerifiedConnection(SSL.Connection):
-    """Remembers why the peer's certificate was refused: the error that OpenSSL raises does not say."""
+    """
+    Remembers why the peer's certificate was refused, which the error that OpenSSL raises does not say, and hands over
+    at once what came in several records.
+
+    @ivar refusal: why the peer's certificate was refused.
+    """
 
     refusal: str | None = None
+    _error_after: SSL.Error | None = None
+
+    def recv(self, bufsiz: int, flags: int | None = None) -> bytes:
+        """
+        What the records that are here hold, joined, and of each at most `bufsiz` bytes; with flags, one at a time.
+
+        Peers write a PDU's header and its body as two records, and none is longer than 16 KiB (RFC 8446 5.1): by
+        themselves each would go all the way through the relay, and out in a call of its own.
+
+        @raise SSL.Error: there is nothing to read, or no more will come; what came before an error is given first.
+        """
+        if flags:
+            return super().recv(bufsiz, flags)
+        if self._error_after is not None:
+            error, self._error_after = self._error_after, None
+            raise error
+        pieces = [super().recv(bufsiz)]
+        length = len(pieces[0])
+        while length < RECORDS_AT_ONCE:
+            try:
+                piece = super().recv(bufsiz)
+            except SSL.Error as error:
+                self._error_after = error
+                break
+            pieces.append(piece)
+            length += len(piece)
+        return b"".join(pieces)
 
 
 @implementer(IOpenSSLServerConnectionCreator)

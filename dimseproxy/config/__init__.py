@@ -16,6 +16,7 @@ from dimseproxy.config.frozen_mapping import FrozenMapping
 from dimseproxy.config.load import diff_reload, dump, load
 from dimseproxy.config.mistakes import ConfigurationError, Mistake
 from dimseproxy.config.places import SQLITE
+from dimseproxy.config.pool_settings import PoolSettings
 from dimseproxy.config.privacy_settings import (
     BasicAuth,
     BearerAuth,
@@ -65,6 +66,7 @@ __all__ = [
     "MiiSettings",
     "Mistake",
     "OutboundSettings",
+    "PoolSettings",
     "PrivacySettings",
     "RetentionSettings",
     "Route",

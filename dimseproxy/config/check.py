@@ -26,6 +26,7 @@ def check(root: Node, reading: Reading) -> None:
     _check_routes(root, reading)
     _check_policies(root, reading)
     _check_ports(root, reading)
+    _check_workers(root, reading)
     _check_who_may_call(root, reading)
     _check_own_titles(root, reading)
     _check_certificates_are_asked_for(root, reading)
@@ -182,6 +183,19 @@ def _check_ports(root: Node, reading: Reading) -> None:
                 reading.note(listen or name, f"{what} is taken by the inbound `{other.text}`: give it another")
                 break
         taken.append((name, address))
+
+
+def _check_workers(root: Node, reading: Reading) -> None:
+    """Only the sockets of TCP listeners are made by us, for each worker one."""
+    workers = root.get("workers")
+    if workers is None or workers.text == "1":
+        return
+    for name, listen, address in _listeners(root):
+        if address.port is None and listen is not None:
+            reading.note(
+                listen,
+                f"inbound {name.text} cannot be shared by several `workers`: listen on `tcp:`, or write `workers: 1`",
+            )
 
 
 def _check_who_may_call(root: Node, reading: Reading) -> None:

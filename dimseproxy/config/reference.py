@@ -98,9 +98,6 @@ def _table(record: Record[Any]) -> str:
     for name, attribute, described in keys_of(record.of):
         meaning = described.description + (" *Reload.*" if described.reloadable else "")
         rows.append(_row(name, meaning, described, _default(attribute, described)))
-    for name, described in record.accepted.items():
-        meaning = f"{described.description} Accepted and without effect in this version."
-        rows.append(_row(name, meaning, described, ""))
     return "\n".join(rows) + "\n"
 
 

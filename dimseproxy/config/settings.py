@@ -14,6 +14,7 @@ from attrs import field, frozen
 
 from dimseproxy.config.archive_settings import ARCHIVE, ArchiveSettings
 from dimseproxy.config.certificates import CertificateIdentity
+from dimseproxy.config.document import Node
 from dimseproxy.config.endpoints import CONNECT_EXAMPLE, LISTEN_EXAMPLE, ConnectString, ListenString
 from dimseproxy.config.frozen_mapping import FrozenMapping, freeze
 from dimseproxy.config.kinds import (
@@ -32,8 +33,10 @@ from dimseproxy.config.kinds import (
     one_of,
 )
 from dimseproxy.config.places import SQLITE, DatabaseAddress, FolderPath
+from dimseproxy.config.pool_settings import POOL, PoolSettings
 from dimseproxy.config.privacy_check import PRIVACY
 from dimseproxy.config.privacy_settings import PrivacySettings
+from dimseproxy.config.reading import Reading
 from dimseproxy.config.shapes import ListOf, MappingOf, Record, SetOf, Side, setting
 from dimseproxy.config.tls_settings import CLIENT_TLS, SERVER_TLS, ClientTLS, ServerTLS
 
@@ -44,8 +47,6 @@ SERVICES: Final = ("echo", "store", "find", "move", "get", "worklist", "mpps", "
 _MAX_PDU_LENGTH = Whole(1024, 16 * 1024 * 1024)
 _MAX_PDU_LENGTH_MEANS = "The largest PDU this leg asks its peer to send, in bytes (PS3.8 D.1)."
 _ANYWHERE = "leave the key out for any"
-
-
 _PLAIN = "no TLS"
 
 
@@ -139,6 +140,44 @@ class DimseOutbound:
     tls: ClientTLS | None = field(
         default=None,
         metadata=setting(CLIENT_TLS, "TLS towards the peer.", example="{ca: ca.pem}", default=_PLAIN),
+    )
+    pool: PoolSettings | None = field(
+        default=None,
+        metadata=setting(
+            POOL,
+            "Associations that are kept after their release, so that a caller who opens one for each object costs the "
+            "peer none; `{}` keeps as many as below.",
+            example="{size: 20, idle: 10}",
+            default="each is released when its caller releases",
+        ),
+    )
+    max_associations: int | None = field(
+        default=None,
+        metadata=setting(
+            Whole(1, 100_000),
+            "How many associations the peer has from the proxy at most, idle ones included. Further callers wait, each "
+            "calling AE title and host with a turn of its own.",
+            example="10",
+            default="any number",
+        ),
+    )
+    max_operations: int | None = field(
+        default=None,
+        metadata=setting(
+            Whole(1, 100_000),
+            "How many requests the peer works on at once, over all associations. Further ones wait; turns as above.",
+            example="4",
+            default="any number",
+        ),
+    )
+    wait: float = field(
+        default=10.0,
+        converter=float,
+        metadata=setting(
+            Seconds(),
+            "How long a caller waits for one of `max_associations`, in seconds; then it is rejected.",
+            example="25",
+        ),
     )
     max_pdu_length: int = field(
         default=131072, metadata=setting(_MAX_PDU_LENGTH, _MAX_PDU_LENGTH_MEANS, example="131072")
@@ -302,8 +341,18 @@ _INBOUND: Final[Side[DimseInbound]] = Side(
         "nats": "only `dimse` listeners are, take it out",
     },
 )
+
+
+def _check_dimse_outbound(outbound: DimseOutbound, node: Node, reading: Reading) -> None:
+    if outbound.retrieve == "get" and outbound.max_associations == 1:
+        reading.note(
+            node.get("max_associations") or node,
+            "is too few with `retrieve: get`, which asks for the objects of a C-MOVE on a second association: write 2",
+        )
+
+
 _OUTBOUND: Final[Side[OutboundSettings]] = Side(
-    {"dimse": Record(DimseOutbound, "a DICOM peer"), "archive": ARCHIVE},
+    {"dimse": Record(DimseOutbound, "a DICOM peer", check=_check_dimse_outbound), "archive": ARCHIVE},
     later={
         "dicomweb": "only `dimse` and `archive` are, take it out",
         "nats": "only `dimse` and `archive` are, take it out",
@@ -359,6 +408,14 @@ class Settings:
             "Where the vault and the archive's index are: a file in `data_dir`, or PostgreSQL, which several proxies "
             "can share.",
             example="postgresql+psycopg://dimseproxy@db.example.org/dimseproxy",
+        ),
+    )
+    workers: int = field(
+        default=1,
+        metadata=setting(
+            Whole(1, 128),
+            "Processes that share the listeners, to use more than one core. More than one needs `tcp:` listeners.",
+            example="4",
         ),
     )
     inbound: Mapping[str, DimseInbound] = field(

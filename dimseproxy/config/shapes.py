@@ -178,16 +178,14 @@ class MappingOf(Kind[Mapping[str, T]]):
 class Record(Kind[T]):
     """A mapping whose keys are the fields of an attrs class.
 
-    `later` are keys of later versions: naming one is refused with its sentence, never ignored. `accepted` are
-    keys that have one meaning only in this version: read, checked and dropped. `check` looks at a record as a
-    whole, once each of its keys is right by itself.
+    `later` are keys of later versions: naming one is refused with its sentence, never ignored. `check` looks at a
+    record as a whole, once each of its keys is right by itself.
     """
 
     of: type[T]
     label: str
     check: Callable[[T, Node, Reading], None] | None = None
     later: Mapping[str, str] = field(factory=dict)
-    accepted: Mapping[str, Key] = field(factory=dict)
 
     def read(self, node: Node, reading: Reading) -> T:
         known = {name: (attribute, described) for name, attribute, described in keys_of(self.of)}
@@ -200,8 +198,6 @@ class Record(Kind[T]):
                 if name.text in known:
                     attribute, described = known[name.text]
                     values[_argument(attribute)] = described.kind.read(value, reading)
-                elif name.text in self.accepted:
-                    self.accepted[name.text].kind.read(value, reading)
                 else:
                     self._refuse_key(name, reading)
             except Refused:
@@ -220,7 +216,7 @@ class Record(Kind[T]):
     def _refuse_key(self, name: Node, reading: Reading) -> None:
         if name.text in self.later:
             reading.refuse(name, f"is not in this version: {self.later[name.text]}")
-        known = [written for written, _, _ in keys_of(self.of)] + list(self.accepted)
+        known = [written for written, _, _ in keys_of(self.of)]
         reading.refuse(name, f"is unknown: {did_you_mean(name.text, known)}")
 
     def write(self, value: T) -> object:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from attrs import evolve, frozen
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IStreamClientEndpoint
@@ -12,6 +14,7 @@ from zope.interface import implementer
 from dimseproxy.association.deadlines import IDeadlines
 from dimseproxy.association.interfaces import IAssociation, IOutbound
 from dimseproxy.association.limits import Limits
+from dimseproxy.association.protocol import Association
 from dimseproxy.association.requested import RequestedAssociation
 from dimseproxy.errors import AssociationFailed, OutboundUnreachable
 from dimseproxy.ul.pdu import AssociateRequest
@@ -45,18 +48,33 @@ class DimseOutbound:
     connect_seconds: float
 
     def associate(self, request: AssociateRequest) -> Deferred[IAssociation]:
+        return self.open(request).addCallback(_as_the_joint_says)
+
+    def open(self, request: AssociateRequest, when_gone: Callable[[], None] | None = None) -> Deferred[Association]:
+        """
+        `associate`, for those who look after associations themselves.
+
+        @param when_gone: called when there is no transport connection, or it is gone; perhaps more than once.
+        """
         own = self.limits.max_pdu_length
         if not 0 < request.user_information.maximum_length <= own:
             request = evolve(request, user_information=evolve(request.user_information, maximum_length=own))
         association = RequestedAssociation(self.deadlines, self.limits, request)
+        association.when_gone = when_gone
         connecting = self.endpoint.connect(_RequestFactory(association))
         connecting.addTimeout(self.connect_seconds, self.deadlines.clock)
-        connecting.addErrback(_unreachable)
+        connecting.addErrback(_unreachable, when_gone)
         return connecting.addCallback(lambda _: association.answered)
 
 
-def _unreachable(failure: Failure) -> Failure:
+def _as_the_joint_says(association: Association) -> IAssociation:
+    return association
+
+
+def _unreachable(failure: Failure, when_gone: Callable[[], None] | None) -> Failure:
     """What a client endpoint fails with, as what it means."""
+    if when_gone is not None:
+        when_gone()
     if failure.check(AssociationFailed):
         return failure
     return Failure(OutboundUnreachable(f"the outbound cannot be reached: {failure.getErrorMessage()}"))

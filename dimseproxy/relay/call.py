@@ -17,7 +17,13 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from dimseproxy.association.interfaces import IAssociation, IAssociationUser, IIncomingAssociation, IOutbound
+from dimseproxy.association.interfaces import (
+    IAssociation,
+    IAssociationUser,
+    IIncomingAssociation,
+    IOutbound,
+    ISharedOutbound,
+)
 from dimseproxy.config.settings import SAME_AS_CALLER, DimseOutbound, Settings
 from dimseproxy.dimse.parts import Part
 from dimseproxy.dimse.sop_classes import GET_OF_MOVE, MOVE_OF_GET, STORAGE_COMMITMENT_PUSH, service_of
@@ -119,7 +125,7 @@ class Call:
             with_user_identity=(inbound is None or inbound.user_identity) and not self._sends_pseudonyms_outward,
         )
         self._association.use(self)
-        self._asking = self._reception.outbound(self._name).associate(outward)
+        self._asking = self._reached().associate(outward)
         self._asking.addCallbacks(self._joined, self._refused)
 
     def _outward_contexts(self, request: AssociateRequest) -> list[ProposedContext]:
@@ -200,9 +206,17 @@ class Call:
     def _bordered(self, association: IAssociation, privacy: Privacy) -> IAssociation:
         return Border(association, privacy, Direction.TO_PSEUDONYMS, self._reception.clock)
 
+    def _reached(self) -> IOutbound:
+        """The outbound, where callers who share it have turns."""
+        outbound = self._reception.outbound(self._name)
+        shared = ISharedOutbound(outbound, None)
+        if shared is None:
+            return outbound
+        return shared.on_behalf_of((self._association.request.calling_ae_title, self._association.peer.host))
+
     def _outbound_inside(self) -> IOutbound:
         """The outbound, for associations of our own: with the border that the relayed one has."""
-        outbound = self._reception.outbound(self._name)
+        outbound = self._reached()
         if self._privacy is None or self._privacy.outbound_holds_originals:
             return outbound
         return across(outbound, self._privacy, Direction.TO_PSEUDONYMS, self._reception.clock)
@@ -238,8 +252,9 @@ class Call:
             and self._privacy.looks_ahead
             and not services.isdisjoint(("move", "get", "other"))
         ):
-            asked = reception.outbound(self._name)
-            filters.append(LooksAhead(syntaxes, asked, outbound.ae_title, self._calling_ae_title, self._privacy.source))
+            filters.append(
+                LooksAhead(syntaxes, self._reached(), outbound.ae_title, self._calling_ae_title, self._privacy.source)
+            )
         if not services.isdisjoint(("move", "other")):
             if outbound.retrieve == "get":
                 filters.append(

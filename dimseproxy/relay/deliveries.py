@@ -8,6 +8,8 @@ else by the title that was leased to the request and by study; a report goes by 
 The destinations of objects are asked first, as on every association: the delivery is answered with what they accept.
 The application that a report is for is known only when the report is there, and is called then; no report waits for
 another application.
+
+What another worker has asked for is delivered from here just the same, with that worker's C-MOVE accounted for there.
 """
 
 from __future__ import annotations
@@ -36,7 +38,8 @@ from dimseproxy.errors import (
     OperationRefused,
 )
 from dimseproxy.relay.destinations import Destination, DestinationLeg, restricted
-from dimseproxy.relay.retrieves import Commitments, Retrieve, Retrieves
+from dimseproxy.relay.elsewhere import Asked, Elsewhere
+from dimseproxy.relay.retrieves import Commitments, Retrieves
 from dimseproxy.relay.silence import Silence
 from dimseproxy.ul.negotiation import inward_accept, refuse
 from dimseproxy.ul.pdu import AnsweredContext, AssociateAccept, ContextResult
@@ -57,7 +60,7 @@ class _Message:
     def __init__(self, command: Command) -> None:
         self.command = command
         self.leg: DestinationLeg | None = None
-        self.retrieve: Retrieve | None = None
+        self.retrieve: Asked | None = None
         self.refusal: int | None = None
         self.head: Head | None = None
         self.held: list[DataSetFragment] = []
@@ -75,6 +78,7 @@ class Delivery:
     """
     @param association: from the outbound.
     @param outbound: the outbound's name.
+    @param elsewhere: the other workers; None where one of them passes on what is ours.
     @param idle_seconds: how long it may lie idle, or wait for a destination's answer.
     @param when_over: called once at the end.
     """
@@ -85,6 +89,7 @@ class Delivery:
         outbound: str,
         retrieves: Retrieves,
         commitments: Commitments,
+        elsewhere: Elsewhere | None,
         deadlines: IDeadlines,
         idle_seconds: float,
         when_over: Callable[[], None],
@@ -99,6 +104,7 @@ class Delivery:
         self._title = association.request.called_ae_title
         self._retrieves = retrieves
         self._commitments = commitments
+        self._elsewhere = elsewhere
         self._legs: dict[object, DestinationLeg] = {}
         self._dead: set[DestinationLeg] = set()
         self._reasons_to_wait: set[object] = set()
@@ -156,9 +162,13 @@ class Delivery:
     def _destinations(self) -> list[Destination]:
         """Who may get objects, each once, in the order in which they asked."""
         found: dict[object, Destination] = {}
-        for retrieve in self._retrieves.candidates(self._outbound, self._title):
+        for retrieve in self._awaited():
             found.setdefault(retrieve.destination.key, retrieve.destination)
         return list(found.values())
+
+    def _awaited(self) -> list[Asked]:
+        """The C-MOVEs whose objects may come here."""
+        return self._retrieves.candidates(self._outbound, self._title, self._elsewhere)
 
     def _answer(self) -> AssociateAccept:
         """
@@ -167,7 +177,7 @@ class Delivery:
         """
         request = self._association.request
         own = {VERIFICATION}
-        if self._commitments.are_awaited_from(self._outbound):
+        if self._commitments.are_awaited_from(self._outbound, self._elsewhere):
             own.add(STORAGE_COMMITMENT_PUSH)
         answers = []
         for context in request.contexts:
@@ -204,7 +214,7 @@ class Delivery:
         self._current = message if command_set.has_data_set else None
         if command_set.command_field == CommandField.C_STORE_RQ:
             originator = command_set.number(Element.MOVE_ORIGINATOR_MESSAGE_ID)
-            retrieve = self._retrieves.find(self._outbound, self._title, originator)
+            retrieve = self._retrieves.find(self._outbound, self._title, originator, self._elsewhere)
             if retrieve is not None:
                 self._direct_to_retrieve(message, retrieve)
             else:
@@ -254,14 +264,15 @@ class Delivery:
 
     def _direct_by_head(self, message: _Message, head: Head) -> None:
         if message.command.command_set.command_field == CommandField.C_STORE_RQ:
-            retrieve = self._retrieves.find_by_study(self._outbound, self._title, head.first(STUDY_INSTANCE_UID))
+            study = head.first(STUDY_INSTANCE_UID)
+            retrieve = self._retrieves.find_by_study(self._outbound, self._title, study, self._elsewhere)
             if retrieve is not None:
                 self._direct_to_retrieve(message, retrieve)
             return
         message.transaction = head.first(TRANSACTION_UID)
-        commitment = self._commitments.find(self._outbound, message.transaction)
-        if commitment is not None:
-            self._call(message, commitment.destination)
+        destination = self._commitments.find(self._outbound, message.transaction, self._elsewhere)
+        if destination is not None:
+            self._call(message, destination)
 
     def _call(self, message: _Message, destination: Destination) -> None:
         """Call the application that a report is for; nothing more is read meanwhile."""
@@ -298,15 +309,17 @@ class Delivery:
         calling = destination.open(evolve(request, contexts=contexts))
         calling.addCallbacks(called, failed).addCallback(go_on).addErrback(self._broken)
 
-    def _direct_to_retrieve(self, message: _Message, retrieve: Retrieve) -> None:
+    def _direct_to_retrieve(self, message: _Message, retrieve: Asked) -> None:
         message.retrieve = retrieve
-        # The destination is told who asked for the move, not who carried it out (PS3.7 9.1.1.1).
-        command_set = message.command.command_set.replace(
-            {
-                Element.MOVE_ORIGINATOR_AE_TITLE: retrieve.originator,
-                Element.MOVE_ORIGINATOR_MESSAGE_ID: retrieve.originator_message_id,
-            }
-        )
+        command_set = message.command.command_set
+        if retrieve.originator:
+            # The destination is told who asked for the move, not who carried it out (PS3.7 9.1.1.1).
+            command_set = command_set.replace(
+                {
+                    Element.MOVE_ORIGINATOR_AE_TITLE: retrieve.originator,
+                    Element.MOVE_ORIGINATOR_MESSAGE_ID: retrieve.originator_message_id,
+                }
+            )
         self._direct(message, retrieve.destination.key, command_set)
 
     def _direct(self, message: _Message, key: object, command_set: CommandSet) -> None:
@@ -434,8 +447,7 @@ class Delivery:
 
     @property
     def _is_idle(self) -> bool:
-        awaited = self._retrieves.candidates(self._outbound, self._title)
-        return not self._asked and self._current is None and not awaited
+        return not self._asked and self._current is None and not self._awaited()
 
     def _living(self) -> list[DestinationLeg]:
         return [leg for leg in self._legs.values() if leg not in self._dead]

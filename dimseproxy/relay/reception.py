@@ -29,6 +29,7 @@ from dimseproxy.relay.border import across
 from dimseproxy.relay.call import Call
 from dimseproxy.relay.deliveries import Delivery
 from dimseproxy.relay.destinations import ApplicationDestination
+from dimseproxy.relay.elsewhere import Elsewhere
 from dimseproxy.relay.filters import Filter
 from dimseproxy.relay.privacy import Privacy
 from dimseproxy.relay.relay import Relay
@@ -60,17 +61,24 @@ class Reception:
     """
     @param settings: in effect; `reconfigure` replaces them for the associations to come.
     @param privacy: the policies, by name.
+    @param elsewhere: the other workers, if there are any.
     """
 
     def __init__(
-        self, settings: Settings, ways: Ways, deadlines: IDeadlines, privacy: Mapping[str, Privacy] | None = None
+        self,
+        settings: Settings,
+        ways: Ways,
+        deadlines: IDeadlines,
+        privacy: Mapping[str, Privacy] | None = None,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         self._privacy = privacy or {}
         self._settings = settings
         self._ways = ways
         self._deadlines = deadlines
-        self._retrieves = Retrieves()
-        self._commitments = Commitments()
+        self._elsewhere = elsewhere
+        self._retrieves = Retrieves(elsewhere)
+        self._commitments = Commitments(elsewhere)
         self._running: set[Relay | Delivery] = set()
         self._is_draining = False
         #: Callers that came before `open`.
@@ -112,7 +120,7 @@ class Reception:
             if outbound is None and self._is_draining:
                 association.reject(LOCAL_LIMIT_EXCEEDED, "the proxy is shutting down")
             elif outbound is not None:
-                self._deliver(association, outbound)
+                self._deliver(association, outbound, self._elsewhere)
             else:
                 self._call(association)
         except AssociationRejected as error:
@@ -132,12 +140,21 @@ class Reception:
                 return name
         return None
 
-    def _deliver(self, association: IIncomingAssociation, outbound: str) -> None:
+    def passed_on(self, association: IIncomingAssociation, outbound: str) -> None:
+        """
+        Another worker has a delivery of this outbound for us: a part of one that came to it.
+
+        It is not passed on again.
+        """
+        self._deliver(association, outbound, None)
+
+    def _deliver(self, association: IIncomingAssociation, outbound: str, elsewhere: Elsewhere | None) -> None:
         delivery = Delivery(
             association,
             outbound,
             self._retrieves,
             self._commitments,
+            elsewhere,
             self._deadlines,
             self._settings.timeouts.idle,
             lambda: self._running.discard(delivery),
@@ -165,7 +182,7 @@ class Reception:
         privacy = None if route.privacy is None else self._privacy[route.privacy]
         Call(self, association, route.outbound, may, privacy).begin()
 
-    # What a call needs
+    # What a call needs, and the other workers
 
     @property
     def settings(self) -> Settings:
@@ -176,6 +193,14 @@ class Reception:
     def clock(self) -> IReactorTime:
         """The time."""
         return self._deadlines.clock
+
+    def destination_under(self, title: str, known_as: str, policy: str) -> ApplicationDestination | None:
+        """
+        The same destination that another worker has found.
+
+        @param policy: the name of the policy that lies between; empty for none.
+        """
+        return self.destination(title, known_as, self._privacy[policy] if policy else None)
 
     def destination(self, title: str, known_as: str, privacy: Privacy | None) -> ApplicationDestination | None:
         """

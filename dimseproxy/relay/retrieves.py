@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable
-from itertools import cycle
 from typing import Final
 
 from attrs import define, field, frozen
@@ -18,13 +17,11 @@ from dimseproxy.dimse.command_set import CommandSet, Element
 from dimseproxy.dimse.status import Status, is_done, is_pending
 from dimseproxy.errors import OperationRefused
 from dimseproxy.relay.destinations import Destination
+from dimseproxy.relay.elsewhere import Asked, Elsewhere, Nowhere
 
-#: Our message ids are from the upper half: callers count from 1.
-_FIRST_MESSAGE_ID: Final = 0x8000
-_LAST_MESSAGE_ID: Final = 0xFFFF
 #: How many failed objects of a retrieve are remembered by name.
 MAX_FAILED_LIST: Final = 10_000
-#: Far fewer than there are message ids, far more than any PACS works on.
+#: Far fewer than there are message ids, far more than any PACS works on; of all workers together.
 MAX_RETRIEVES: Final = 16_384
 #: Commitments may take days; the oldest are forgotten when there are more than this.
 MAX_COMMITMENTS: Final = 100_000
@@ -40,9 +37,9 @@ class Retrieve:
     @ivar title: the Move Destination that the outbound was told: one of the proxy's own titles.
     @ivar originator: who asked, and `originator_message_id`: with which message.
     @ivar destination: where the objects go.
-    @ivar studies: the Study Instance UIDs of the identifier.
+    @ivar studies: the Study Instance UIDs of the identifier; see `Retrieves.asks_for`.
     @ivar progress: called whenever something of it comes through.
-    @ivar sent: what became of the sub-operations that came through here, `failed` the objects that were not taken.
+    @ivar sent: what became of the sub-operations that came through, `failed` the objects that were not taken.
     """
 
     outbound: str
@@ -56,10 +53,24 @@ class Retrieve:
     sent: Counter[bool] = field(factory=Counter)
     failed: list[str] = field(factory=list, repr=False)
 
+    @property
+    def names_studies(self) -> bool:
+        """Whether it asked for studies by name."""
+        return bool(self.studies)
+
+    def asked_for(self, study: str) -> bool:
+        """Whether it asked for this study by name."""
+        return bool(study) and study in self.studies
+
     def account(self, status: int, sop_instance: str) -> None:
         """A sub-operation was answered with this status."""
         self.sent[is_done(status)] += 1
-        if not is_done(status) and len(self.failed) < MAX_FAILED_LIST:
+        if not is_done(status):
+            self.name_failed(sop_instance)
+
+    def name_failed(self, sop_instance: str) -> None:
+        """An object was not taken."""
+        if len(self.failed) < MAX_FAILED_LIST:
             self.failed.append(sop_instance)
 
     def reconcile(self, response: CommandSet) -> CommandSet:
@@ -90,11 +101,16 @@ class Retrieve:
 
 
 class Retrieves:
-    """The C-MOVEs that are under way, of all associations."""
+    """
+    The C-MOVEs that are under way, of all associations.
 
-    def __init__(self) -> None:
+    @param elsewhere: the other workers.  Where a method takes them as an argument, it is told how far to look: an
+        association that another worker passes on is about our own.
+    """
+
+    def __init__(self, elsewhere: Elsewhere | None = None) -> None:
+        self._elsewhere = Nowhere() if elsewhere is None else elsewhere
         self._open: dict[int, Retrieve] = {}
-        self._message_ids = cycle(range(_FIRST_MESSAGE_ID, _LAST_MESSAGE_ID + 1))
 
     def open(
         self,
@@ -111,50 +127,69 @@ class Retrieves:
 
         @raise OperationRefused: where too many are open.
         """
-        if len(self._open) >= MAX_RETRIEVES:
+        if len(self._open) >= MAX_RETRIEVES // self._elsewhere.workers:
             raise OperationRefused(Status.OUT_OF_RESOURCES, "Too many retrieves")
-        message_id = next(each for each in self._message_ids if each not in self._open)
-        used: Counter[str] = Counter()
-        shared: set[str] = set()
-        for retrieve in self._open.values():
-            if retrieve.outbound == outbound:
-                used[retrieve.title] += 1
-                if retrieve.destination.key != destination.key:
-                    shared.add(retrieve.title)
-        title = min(titles, key=lambda each: (each in shared, used[each]))
+        message_id = self._elsewhere.lease(self._open)
+        title = titles[0] if len(titles) == 1 else self._title(outbound, titles, destination)
         retrieve = Retrieve(outbound, message_id, title, originator, originator_message_id, destination, progress)
         self._open[message_id] = retrieve
+        self._elsewhere.opened(retrieve)
         return retrieve
+
+    def _title(self, outbound: str, titles: tuple[str, ...], destination: Destination) -> str:
+        def use_of(title: str) -> tuple[bool, int]:
+            asked = self.candidates(outbound, title, self._elsewhere)
+            return any(each.destination.key != destination.key for each in asked), len(asked)
+
+        return min(titles, key=use_of)
+
+    def asks_for(self, retrieve: Retrieve, studies: frozenset[str]) -> None:
+        """Its identifier names these studies."""
+        retrieve.studies = studies
+        self._elsewhere.opened(retrieve)
 
     def close(self, retrieve: Retrieve) -> None:
         """It is answered, or nobody waits for it any longer."""
-        self._open.pop(retrieve.message_id, None)
+        if self._open.pop(retrieve.message_id, None) is not None:
+            self._elsewhere.closed(retrieve)
 
-    def candidates(self, outbound: str, title: str) -> list[Retrieve]:
+    def reconcile(self, retrieve: Retrieve, response: CommandSet) -> CommandSet:
+        """A C-MOVE-RSP with counters that are true, wherever the objects came."""
+        if not is_pending(response.status):
+            self._elsewhere.settle(retrieve)
+        return retrieve.reconcile(response)
+
+    def candidates(self, outbound: str, title: str, elsewhere: Elsewhere | None = None) -> list[Asked]:
         """Those whose objects may come in an association from this outbound to this title of ours."""
-        return [each for each in self._open.values() if each.outbound == outbound and each.title == title]
+        own: list[Asked] = [each for each in self._open.values() if each.outbound == outbound and each.title == title]
+        return own if elsewhere is None else [*own, *elsewhere.asked(outbound, title)]
 
-    def find(self, outbound: str, title: str, originator_message_id: int | None) -> Retrieve | None:
+    def find(
+        self, outbound: str, title: str, originator_message_id: int | None, elsewhere: Elsewhere | None = None
+    ) -> Asked | None:
         """
         The retrieve that a C-STORE names as its Move Originator.
 
         The originator's AE title is not looked at: some peers repeat it wrong, and the number is unique.
         """
-        retrieve = self._open.get(originator_message_id or 0)
-        if retrieve is None or retrieve.outbound != outbound or retrieve.title != title:
+        if originator_message_id is None:
             return None
-        return retrieve
+        retrieve = self._open.get(originator_message_id)
+        if retrieve is not None:
+            return retrieve if retrieve.outbound == outbound and retrieve.title == title else None
+        others = () if elsewhere is None else elsewhere.asked(outbound, title)
+        return next((each for each in others if each.message_id == originator_message_id), None)
 
-    def find_by_study(self, outbound: str, title: str, study: str) -> Retrieve | None:
+    def find_by_study(self, outbound: str, title: str, study: str, elsewhere: Elsewhere | None = None) -> Asked | None:
         """
         The retrieve that an object of this study belongs to where its C-STORE does not say: one that asked for the
         study, or else one that asked for no study in particular, if that leaves one destination.
 
         An object that nobody asked for, such as one that the outbound forwards of its own accord, belongs to none.
         """
-        candidates = self.candidates(outbound, title)
-        named = [each for each in candidates if study and study in each.studies]
-        found = named or [each for each in candidates if not each.studies]
+        candidates = self.candidates(outbound, title, elsewhere)
+        named = [each for each in candidates if each.asked_for(study)]
+        found = named or [each for each in candidates if not each.names_studies]
         return found[0] if len({each.destination.key for each in found}) == 1 else None
 
     def __len__(self) -> int:
@@ -170,26 +205,43 @@ class Commitment:
 
 
 class Commitments:
-    """The storage commitments that were asked for, of all associations, by transaction UID."""
+    """
+    The storage commitments that were asked for, of all associations, by transaction UID.
 
-    def __init__(self) -> None:
+    @param elsewhere: the other workers.
+    """
+
+    def __init__(self, elsewhere: Elsewhere | None = None) -> None:
+        self._elsewhere = Nowhere() if elsewhere is None else elsewhere
         self._open: OrderedDict[str, Commitment] = OrderedDict()
 
     def open(self, transaction: str, outbound: str, destination: Destination) -> None:
         """An application asked the outbound for this."""
+        self.close(transaction)
+        if len(self._open) >= MAX_COMMITMENTS:
+            self.close(next(iter(self._open)))
         self._open[transaction] = Commitment(outbound, destination)
-        if len(self._open) > MAX_COMMITMENTS:
-            self._open.popitem(last=False)
+        self._elsewhere.commitment_opened(outbound, transaction)
 
     def close(self, transaction: str) -> None:
         """It was reported."""
-        self._open.pop(transaction, None)
+        commitment = self._open.pop(transaction, None)
+        if commitment is not None:
+            self._elsewhere.commitment_closed(commitment.outbound, transaction)
 
-    def find(self, outbound: str, transaction: str) -> Commitment | None:
-        """The commitment of this transaction, where the outbound was asked for it."""
+    def find(self, outbound: str, transaction: str, elsewhere: Elsewhere | None = None) -> Destination | None:
+        """
+        Where the report of this transaction goes, where the outbound was asked for it.
+
+        @param elsewhere: where it may have been asked for, too.
+        """
         commitment = self._open.get(transaction)
-        return commitment if commitment is not None and commitment.outbound == outbound else None
+        if commitment is not None and commitment.outbound == outbound:
+            return commitment.destination
+        return None if elsewhere is None else elsewhere.commitment(outbound, transaction)
 
-    def are_awaited_from(self, outbound: str) -> bool:
+    def are_awaited_from(self, outbound: str, elsewhere: Elsewhere | None = None) -> bool:
         """Whether anybody waits for a report of this outbound."""
-        return any(each.outbound == outbound for each in self._open.values())
+        if any(each.outbound == outbound for each in self._open.values()):
+            return True
+        return elsewhere is not None and elsewhere.awaits_reports(outbound)

@@ -92,7 +92,7 @@ class MovesThrough(Refusing):
         retrieve = self._by_own_id.get(part.command_set.responds_to)
         if retrieve is None:
             return (part,)
-        response = retrieve.reconcile(part.command_set).replace(
+        response = self._retrieves.reconcile(retrieve, part.command_set).replace(
             {Element.MESSAGE_ID_BEING_RESPONDED_TO: retrieve.originator_message_id}
         )
         if is_pending(response.status):
@@ -138,7 +138,7 @@ class MovesThrough(Refusing):
         self._by_own_id[retrieve.message_id] = retrieve
 
         def found(studies: tuple[str, ...]) -> None:
-            retrieve.studies = frozenset(studies)
+            self._retrieves.asks_for(retrieve, frozenset(studies))
 
         if command_set.has_data_set:
             syntax = self._transfer_syntaxes.get(request.context_id, "")

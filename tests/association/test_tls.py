@@ -305,3 +305,69 @@ class ConnectionTests(SynchronousTestCase):
             session = here.session
             outcomes.append(bool(here.session_reused))
         return outcomes
+
+
+class ReadingTests(SynchronousTestCase):
+    """What is handed over of the records that have come."""
+
+    def connected(self) -> tuple[SSL.Connection, SSL.Connection]:
+        here, there = client_end(client()), server_end(server())
+        shake(here, there)
+        # The tickets that TLS 1.3 sends behind the handshake.
+        self.assertRaises(SSL.WantReadError, here.recv, 1)
+        return here, there
+
+    def test_records_that_are_here_come_together(self) -> None:
+        """The header and the body of a PDU, which a peer has written one by one."""
+        here, there = self.connected()
+        here.send(b"header")
+        here.send(b"body")
+        move(here, there)
+        self.assertEqual(there.recv(1 << 15), b"headerbody")
+
+    def test_after_the_records_there_is_nothing_to_read(self) -> None:
+        here, there = self.connected()
+        here.send(b"header")
+        move(here, there)
+        there.recv(1 << 15)
+        self.assertRaises(SSL.WantReadError, there.recv, 1 << 15)
+
+    def test_what_comes_later_is_read_later(self) -> None:
+        here, there = self.connected()
+        for content in (b"first", b"second"):
+            here.send(content)
+            move(here, there)
+            self.assertEqual(there.recv(1 << 15), content)
+            self.assertRaises(SSL.WantReadError, there.recv, 1 << 15)
+
+    def test_what_came_before_the_end_is_not_lost_by_it(self) -> None:
+        here, there = self.connected()
+        here.send(b"last words")
+        here.shutdown()
+        move(here, there)
+        self.assertEqual(there.recv(1 << 15), b"last words")
+        self.assertRaises(SSL.ZeroReturnError, there.recv, 1 << 15)
+
+    def test_what_came_before_a_broken_record_is_not_lost_by_it(self) -> None:
+        """And the error is told, though OpenSSL may not repeat it."""
+        here, there = self.connected()
+        here.send(b"whole")
+        move(here, there)
+        here.send(b"broken")
+        record = bytearray(here.bio_read(1 << 16))
+        record[-1] ^= 1
+        there.bio_write(bytes(record))
+        self.assertEqual(there.recv(1 << 15), b"whole")
+        with self.assertRaises(SSL.Error) as raised:
+            there.recv(1 << 15)
+        self.assertIs(type(raised.exception), SSL.Error)
+
+    def test_no_more_is_joined_than_the_limit_and_a_record(self) -> None:
+        """A peer that sends without end does not keep everybody else waiting, nor is all of it held."""
+        here, there = self.connected()
+        record = bytes(1 << 14)
+        for _ in range(10):
+            here.send(record)
+            move(here, there)
+        self.assertEqual(len(there.recv(1 << 15)), 7 * len(record))
+        self.assertEqual(len(there.recv(1 << 15)), 3 * len(record))

@@ -30,7 +30,7 @@ from dimseproxy.dimse.parts import Command, DataSetFragment, Part
 from dimseproxy.errors import AssociationAborted
 from dimseproxy.inbound.dimse import DimseInbound
 from dimseproxy.outbound.dimse import DimseOutbound
-from dimseproxy.tap import ProxyService
+from dimseproxy.service import ProxyService
 from dimseproxy.ul.pdu import AssociateRequest, Pdu
 from tests.association.playing import CT, VERIFICATION, a_request, an_accept, echo, read, response
 

@@ -19,6 +19,28 @@ def inbounds(*listen: str) -> str:
     return f"{PACS}unknown_applications: refuse\ninbound: {{{sides}}}\n"
 
 
+class WorkersTests(TestCase):
+    """Several processes share TCP listeners only."""
+
+    def mistakes(self, workers: int, *listen: str) -> list[str]:
+        return list(mistakes_of(f"{inbounds(*listen)}workers: {workers}\n"))
+
+    def test_tcp_listeners_are_shared(self) -> None:
+        listen = "tcp:104:interface=127.0.0.1", "haproxy:tcp:105", "tcp6:106"
+        settings = settings_of(f"{inbounds(*listen)}workers: 4\n")
+        self.assertEqual(settings.workers, 4)
+
+    def test_other_listeners_are_not(self) -> None:
+        for listen in "unix:/run/a", "systemd:domain=INET:index=0":
+            self.assertEqual(self.mistakes(2, "tcp:104", listen), ["inbound.n1.dimse.listen"], listen)
+
+    def test_one_process_listens_on_whatever_there_is(self) -> None:
+        self.assertEqual(settings_of(inbounds("unix:/run/a") + "workers: 1\n").workers, 1)
+
+    def test_there_is_one_by_default(self) -> None:
+        self.assertEqual(settings_of(PACS).workers, 1)
+
+
 class RouteTests(TestCase):
     def test_one_outbound_gets_everything(self) -> None:
         self.assertEqual(settings_of(PACS).routes, (Route(outbound="pacs"),))

@@ -29,6 +29,7 @@ from dimseproxy.config import (
     LogSettings,
     MiiSettings,
     OutboundSettings,
+    PoolSettings,
     PrivacySettings,
     RetentionSettings,
     Route,
@@ -189,6 +190,10 @@ def any_settings(draw: st.DrawFn, folder: Path) -> Settings:
         from_=NETWORKS,
         tls=client_tls(folder),
         max_pdu_length=PDU_LENGTH,
+        pool=st.none() | st.builds(PoolSettings, size=st.integers(1, 1000), idle=SECONDS),
+        max_associations=st.none() | st.integers(2, 100_000),
+        max_operations=st.none() | st.integers(1, 100_000),
+        wait=SECONDS,
     )
     peers = draw(st.dictionaries(NAME | TRICKY.filter(str.isalnum), outbounds, min_size=1, max_size=3))
     archive = draw(st.none() | archives(folder, list(peers)))
@@ -246,7 +251,8 @@ class DumpTests(TestCase):
     def test_keys_stand_in_the_order_of_their_description(self) -> None:
         keys = [line.split(":")[0] for line in dump(settings_of(PACS)).splitlines() if line[0].isalpha()]
         expected = (
-            "ae_title data_dir database inbound outbound applications unknown_applications routes privacy timeouts log"
+            "ae_title data_dir database workers inbound outbound applications unknown_applications routes privacy "
+            "timeouts log"
         )
         self.assertEqual(keys, expected.split())
 

@@ -141,8 +141,6 @@ class KeyTests(TestCase):
     def test_no_key_of_a_later_version_is_ignored(self) -> None:
         for text, path in [
             ("admin: {}", "admin"),
-            ("workers: 2", "workers"),
-            ("workers: '1'", "workers"),
             ("inbound: {a: {dimse: {}, dicomweb: {}}}", "inbound.a.dicomweb"),
             ("inbound: {a: {nats: {}}}", "inbound.a.nats"),
         ]:
@@ -150,10 +148,6 @@ class KeyTests(TestCase):
         for name in ("dicomweb", "nats", "spool"):
             text = mistakes_of(f"outbound: {{a: {{{name}: {{}}}}}}")[f"outbound.a.{name}"]
             self.assertIn("not in this version", text)
-
-    def test_defaults_of_later_versions_are_accepted(self) -> None:
-        text = PACS + "workers: 1\n"
-        self.assertEqual(settings_of(text), settings_of(PACS))
 
 
 class ValueTests(TestCase):

@@ -20,7 +20,7 @@ from dimseproxy.dimse.command_set import CommandField, CommandSet, response_to
 from dimseproxy.dimse.fragmenter import encode_parts
 from dimseproxy.dimse.parts import Command
 from dimseproxy.errors import RemoteProtocolError
-from dimseproxy.tap import ProxyService
+from dimseproxy.service import ProxyService
 from dimseproxy.ul.framer import ControlPdu, Framer, Pdv, PdvRun
 from dimseproxy.ul.machine import UpperLayer
 from dimseproxy.ul.pdu import AssociateRequest, ReleaseRequest

@@ -28,6 +28,22 @@ class Callers:
         association.accept(an_accept(association.request), 0)
 
 
+class SharedPlaces:
+    """One place, which another process may have."""
+
+    def __init__(self) -> None:
+        self.free = 1
+
+    def take(self) -> bool:
+        if not self.free:
+            return False
+        self.free -= 1
+        return True
+
+    def give(self) -> None:
+        self.free += 1
+
+
 class DimseInboundTests(TestCase):
     def setUp(self) -> None:
         self.callers = Callers()
@@ -79,6 +95,25 @@ class DimseInboundTests(TestCase):
     def test_an_association_that_ended_keeps_its_place_until_its_connection_is_gone(self) -> None:
         self._call()[0].abort()
         self.assertEqual(self.inbound.count, 1)
+
+    def test_one_for_whom_another_process_has_left_no_place_is_rejected(self) -> None:
+        places = SharedPlaces()
+        self.inbound = DimseInbound("clinic", self.callers, Deadlines(Clock()), LIMITS, 2, places)
+        places.take()
+        self.assertEqual(self._call()[1].take(), [AssociateReject(LOCAL_LIMIT_EXCEEDED)])
+
+    def test_a_place_is_given_back_to_all_processes(self) -> None:
+        places = SharedPlaces()
+        self.inbound = DimseInbound("clinic", self.callers, Deadlines(Clock()), LIMITS, 2, places)
+        self._hang_up(self._call()[0])
+        self.assertEqual(places.free, 1)
+
+    def test_who_got_no_place_gives_none_back(self) -> None:
+        places = SharedPlaces()
+        self.inbound = DimseInbound("clinic", self.callers, Deadlines(Clock()), LIMITS, 2, places)
+        self._call()
+        self._hang_up(self._call()[0])
+        self.assertEqual(places.free, 0)
 
     def test_without_associations_it_is_empty(self) -> None:
         self.assertIsNone(self.successResultOf(self.inbound.emptied()))

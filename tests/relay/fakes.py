@@ -22,6 +22,7 @@ from dimseproxy.config.settings import Application, DimseInbound, DimseOutbound,
 from dimseproxy.dimse.parts import Command, Part
 from dimseproxy.errors import AssociationAborted, Rejection
 from dimseproxy.relay.access import parse_address
+from dimseproxy.relay.elsewhere import Elsewhere
 from dimseproxy.relay.reception import Reception, Ways
 from dimseproxy.ul.pdu import AssociateAccept, AssociateRequest
 from tests.association.playing import a_request, an_accept
@@ -167,6 +168,7 @@ class House:
     )
     clock: Clock = field(factory=Clock)
     pacs: FakeOutbound = field(factory=FakeOutbound)
+    elsewhere: Elsewhere | None = None
     applications: dict[str, FakeOutbound] = field(init=False)
     deadlines: Deadlines = field(init=False)
     reception: Reception = field(init=False)
@@ -175,7 +177,7 @@ class House:
         self.deadlines = Deadlines(self.clock)
         self.deadlines.start()
         self.applications = {title: FakeOutbound() for title in self.settings.applications}
-        self.reception = Reception(self.settings, self.ways(), self.deadlines)
+        self.reception = Reception(self.settings, self.ways(), self.deadlines, elsewhere=self.elsewhere)
         self.reception.open()
 
     @classmethod

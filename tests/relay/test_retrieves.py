@@ -200,8 +200,7 @@ class CommitmentsTests(TestCase):
         self.commitments.open("1.1", "pacs", ONE)
 
     def test_is_found(self) -> None:
-        found = self.commitments.find("pacs", "1.1")
-        self.assertIs(None if found is None else found.destination, ONE)
+        self.assertIs(self.commitments.find("pacs", "1.1"), ONE)
 
     def test_is_found_for_its_outbound_only(self) -> None:
         self.assertIsNone(self.commitments.find("other", "1.1"))
