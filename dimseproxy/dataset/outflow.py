@@ -135,7 +135,7 @@ class Outflow:
         @raise OperationRefused: where an element has no answer.
         """
         start, end = self._next, min(self._next + budget, len(self.pieces))
-        self._prepared.append(b"".join(_written(self.pieces[start:end])))
+        self._prepared.append(b"".join(written_pieces(self.pieces[start:end])))
         # Let go of now, and not of a hundred thousand at once.
         self.pieces[start:end] = [b""] * (end - start)
         self._next = end
@@ -148,7 +148,7 @@ class Outflow:
         @raise OperationRefused: where an element has no answer.
         """
         pieces = self.pieces[self._next :] if self._next else self.pieces
-        joined = b"".join((*self._prepared, *_written(pieces)))
+        joined = b"".join((*self._prepared, *written_pieces(pieces)))
         self.pieces.clear()
         self._prepared.clear()
         self._next = 0
@@ -179,7 +179,12 @@ class Deflater:
         return [piece for piece in out if piece]
 
 
-def _written(pieces: Iterable[bytes | bytearray | Element]) -> Iterator[bytes | bytearray]:
+def written_pieces(pieces: Iterable[bytes | bytearray | Element]) -> Iterator[bytes | bytearray]:
+    """
+    Pieces as they leave.
+
+    @raise OperationRefused: where an element has no answer.
+    """
     encoding = None
     for piece in pieces:
         if isinstance(piece, Element):

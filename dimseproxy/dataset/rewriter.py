@@ -155,6 +155,11 @@ class Rewriter:
         return (out.bulk_tag, out.bulk_value_length) if out.is_flowing else None
 
     @property
+    def scanned(self) -> int:
+        """How many bytes of the data set are scanned: where a bulk value is reached, up to and with its header."""
+        return self._scanner.scanned
+
+    @property
     def opaque(self) -> int:
         """
         How many of the next bytes to be fed cross untouched, with nothing before them: they need not be fed.

@@ -132,6 +132,11 @@ class Scanner(Window):
         return not self.is_stopped
 
     @property
+    def scanned(self) -> int:
+        """How far it is in the data set, inflated if it was deflated."""
+        return self._base + self._at
+
+    @property
     def untouched(self) -> int:
         """How many of the next bytes are of a bulk value, with nothing before them that is still here."""
         out = self._out

@@ -66,6 +66,15 @@ class Guard:
         """Look no more for a value: we wrote it ourselves."""
         self._needles.pop(text.encode("utf-8").upper(), None)
 
+    def told(self, texts: Iterable[str]) -> Guard:
+        """One that looks for these values as well, and leaves this one as it is."""
+        other = Guard()
+        other._own = self._own
+        other._needles = self._needles.copy()
+        for text in texts:
+            other.add(text)
+        return other
+
     def finds(self, pieces: Iterable[bytes | memoryview]) -> bool:
         """
         Whether one of the values stands in these pieces, one after the other as they leave.

@@ -54,7 +54,7 @@ class Pending:
         waits: list[Mapped | None] = []
         found: list[str] = []
         for text in values.texts_of(element.value, vr, element.level.character_sets):
-            if not _is_mapped(text, vr):
+            if not is_mapped(text, vr):
                 waits.append(None)
                 continue
             identity = Identity(kind, text)
@@ -106,7 +106,7 @@ class Pending:
             yield
 
 
-def _is_mapped(text: str, vr: str) -> bool:
+def is_mapped(text: str, vr: str) -> bool:
     """Whether a value identifies anything: UIDs of the standard do not, and a name of delimiters is an empty one."""
     if vr == "UI":
         return bool(text) and not text.startswith(WELL_KNOWN_UIDS)

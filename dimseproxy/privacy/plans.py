@@ -124,7 +124,7 @@ class Plans:
 
     def __init__(self, policy: Policy, noted: frozenset[int] = frozenset()) -> None:
         self.policy = policy
-        self._noted = noted
+        self.noted = noted
         self._kinds: dict[int, Kind | None] = {}
         self._plans = {within: ActionPlan(self, within) for within in Within}
         self.top = self._plans[Within.KEPT]
@@ -175,7 +175,7 @@ class Plans:
 
     def treatment(self, tag: int, action: Action, within: Within) -> Treatment:
         """How the rewriter goes about it."""
-        if within is Within.KEPT and tag in self._noted:
+        if within is Within.KEPT and tag in self.noted:
             return Treatment.EDIT
         if action is Action.KEEP:
             return Treatment.KEEP

@@ -15,7 +15,7 @@ from dimseproxy.errors import OperationRefused
 from dimseproxy.privacy import burned_in, dates, values
 from dimseproxy.privacy.clean import clean
 from dimseproxy.privacy.dummies import dummy
-from dimseproxy.privacy.guard import Known
+from dimseproxy.privacy.guard import Guard, Known
 from dimseproxy.privacy.identity import Identity, Kind
 from dimseproxy.privacy.method import method_attributes
 from dimseproxy.privacy.modules import TYPE_3_AT_TOP
@@ -173,12 +173,29 @@ class Pseudonymisation:
 
         @param pieces: what was scanned and edited, without bulk values, as it leaves; not deflated.
         """
-        if self._policy.guard == "off":
-            return False
+        return self._policy.guard != "off" and self.guard().finds(pieces)
+
+    def guard(self) -> Guard:
+        """What looks for the original values of this patient that were met so far."""
         guard = self._known.guard()
         if self._keeps_birth_date():
             guard.forget(self._noted.text(PATIENT_BIRTH_DATE))
-        return guard.finds(pieces)
+        return guard
+
+    def names_alone(self, element: Element) -> tuple[Kind, str] | None:
+        """
+        Whether an element of the data set itself gets pseudonyms, and nothing else depends on its value.
+
+        @return: of which kind the value is, and the VR that it is read as.
+        """
+        tag = element.tag
+        if tag >> 16 & 1 or tag in GUARDED or (tag in self._plans.noted and tag != SOP_INSTANCE_UID):
+            return None
+        action = action_of(self.plan, tag)
+        if action is not Action.UID and action is not Action.PSEUDONYM:
+            return None
+        kind = self._plans.mapped_kind(tag, 0)
+        return None if kind is None else (kind, "UI" if action is Action.UID else element.vr)
 
     # -- one element
 

@@ -8,7 +8,7 @@ that any text of DICOM may hold.
 
 The way back is the table: unique by pseudonym and by original, so that two originals never share a pseudonym.  In a
 SQLite file, rows wait for the table in a journal beside it, as encrypted as in the table, where they are as safe from a
-crash; the vault itself finds them in its memory, and another process on the same file some quarter of a second later.
+crash; the vault itself finds them in its memory, and another process on the same file in that journal.
 
 Of two originals with one pseudonym the second is refused.  Where a journal stands before the table, that may be found
 after the first use of the pseudonym: it is logged, and refused from then on.  With 80 bits and more there is none.
@@ -332,13 +332,33 @@ class Vault:
                 values[identity] = original
         if strangers:
             try:
-                found = await self._database.read(lambda connection: find_originals(connection, state, strangers))
+                found = await self._found(state, strangers)
             except (DatabaseUnavailable, DatabaseRefused) as error:
                 raise _as_source_error(error) from None
             for pseudonym, original in found.items():
                 self._originals.put(pseudonym, original)
                 values.update(dict.fromkeys(strangers[pseudonym], original))
         return values
+
+    async def _found(self, state: VaultState, pseudonyms: Collection[Place]) -> dict[Place, str]:
+        """The originals that are in the table, or on their way there from another process."""
+        journalled = self._journalled
+
+        def look(connection: Connection) -> tuple[dict[Place, str], bool]:
+            # Before the first SELECT: a transaction of SQLite sees nothing new from there on.
+            is_alone = journalled is None or journalled.is_alone()
+            return find_originals(connection, state, pseudonyms), is_alone
+
+        found, is_alone = await self._database.read(look)
+        missing = frozenset(pseudonyms) - found.keys()
+        if journalled is None or is_alone or not missing:
+            return found
+        found.update(await self._database.read(lambda _: journalled.of_others(missing)))
+        missing -= found.keys()
+        if missing:
+            # A row leaves a journal when the table has it, which may have been between the two.
+            found.update(await self._database.read(lambda connection: find_originals(connection, state, missing)))
+        return found
 
     def _write(self, connection: Connection, entries: Sequence[Entry]) -> set[Place]:
         """In a thread: the originals of those that collide."""

@@ -23,7 +23,16 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from dimseproxy.pseudonyms.interfaces import SourceRefused
-from dimseproxy.pseudonyms.vault_rows import Place, Row, VaultState, packed, row_of, take_in_rows
+from dimseproxy.pseudonyms.vault_rows import (
+    Place,
+    Row,
+    VaultState,
+    decrypted,
+    packed,
+    row_of,
+    take_in_rows,
+    unpacked,
+)
 from dimseproxy.storage.database import Database
 from dimseproxy.storage.group_commit import Group
 from dimseproxy.storage.journal import Journal
@@ -114,11 +123,34 @@ class JournalledEntries:
         """
         group: Group[Entry] = Group(list(entries))
         created = int(self._clock.seconds())
-        kept = self._journal.append(lambda: self._records(entries, created), len(entries))
+        records = []
+        for entry in entries:
+            entry.row = row_of(self._state, entry.original, entry.pseudonym.value, created)
+            records.append(packed(entry.row))
+        kept = self._journal.append(records)
         for entry in entries:
             entry.group = group
         self._last = group
         kept.addCallbacks(self._kept, self._not_kept, callbackArgs=(group,), errbackArgs=(group,))
+
+    def is_alone(self) -> bool:
+        """As `Journal.is_alone`."""
+        return self._journal.is_alone()
+
+    def of_others(self, pseudonyms: Collection[Place]) -> dict[Place, str]:
+        """
+        The originals of pseudonyms that other processes have in their journals.  It blocks, in any thread.
+
+        @raise DatabaseUnavailable: a journal cannot be read.
+        @raise DatabaseRefused: a journal is damaged.
+        @raise SourceRefused: a row cannot be decrypted.
+        """
+        rows = map(unpacked, self._journal.of_others([each.value.encode("utf-8", "replace") for each in pseudonyms]))
+        return {
+            row.place: decrypted(self._state, row.place, row.original, row.key_id)
+            for row in rows
+            if row.place in pseudonyms
+        }
 
     def settled(self) -> Deferred[None]:
         """Fires when the table has all that was added by now, or when an attempt has failed; it does not fail."""
@@ -127,14 +159,6 @@ class JournalledEntries:
     def stop(self) -> Deferred[None]:
         """Bring what there is into the table, and close the journal; what the table does not take stays in it."""
         return Deferred.fromCoroutine(self._stop())
-
-    def _records(self, entries: Sequence[Entry], created: int) -> list[bytes]:
-        """In the thread of the journal."""
-        records = []
-        for entry in entries:
-            entry.row = row_of(self._state, entry.original, entry.pseudonym.value, created)
-            records.append(packed(entry.row))
-        return records
 
     def _kept(self, nothing: None, group: Group[Entry]) -> None:
         self._end_group(group)

@@ -28,7 +28,6 @@ from dimseproxy.pseudonyms.vault_rows import (
     VaultState,
     check_key,
     decrypted,
-    encrypted,
     insert_unless_there,
     lookup_of,
     pseudonym_of,
@@ -155,7 +154,9 @@ def encrypt_anew(connection: Connection, state: VaultState, after: Place) -> Pla
         original = Place(namespace, decrypted(state, Place(namespace, pseudonym), secret, key_id))
         key = state.keys.get(key_id)
         is_second = key is not None and lookup == lookup_of(key, original, pseudonym)
-        anew.append({"of": namespace, "what": pseudonym, **encrypted(state, original, pseudonym, is_second=is_second)})
+        row = row_of(state, original, pseudonym, 0, is_second=is_second)
+        made = {"lookup": row.lookup, "original": row.original, "key_id": row.key_id}
+        anew.append({"of": namespace, "what": pseudonym, **made})
     connection.execute(
         VAULT_ENTRY.update().where(
             columns.vault == state.number,

@@ -105,8 +105,10 @@ def row_of(state: VaultState, original: Place, pseudonym: str, created: int, *, 
 
     @param is_second: the original has another pseudonym, which is the one it is found by.
     """
-    columns = encrypted(state, original, pseudonym, is_second=is_second)
-    return Row(original.namespace, pseudonym, columns["lookup"], columns["original"], columns["key_id"], created)
+    key = state.key
+    lookup = lookup_of(key, original, pseudonym if is_second else None)
+    encrypted = key.encrypt(_encoded(original.value), _belongs(state, original.namespace, pseudonym))
+    return Row(original.namespace, pseudonym, lookup, encrypted, key.key_id, created)
 
 
 def packed(row: Row) -> bytes:
@@ -144,15 +146,6 @@ def pseudonym_of(state: VaultState, original: Place) -> str:
     if original.namespace == _UID:
         return f"2.25.{int.from_bytes(digest[:_UID_BYTES], 'big')}"
     return base64.b32encode(digest[:_TEXT_BYTES]).decode()
-
-
-def encrypted(state: VaultState, original: Place, pseudonym: str, *, is_second: bool = False) -> dict[str, bytes]:
-    """The columns of a row that are made from its original, under the current key; arguments as for `row_of`."""
-    return {
-        "lookup": lookup_of(state.key, original, pseudonym if is_second else None),
-        "original": state.key.encrypt(_encoded(original.value), _belongs(state, original.namespace, pseudonym)),
-        "key_id": state.key.key_id,
-    }
 
 
 def lookup_of(key: Key, original: Place, second: str | None = None) -> bytes:

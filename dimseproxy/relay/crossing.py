@@ -16,11 +16,13 @@ from attrs import Factory, define
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
+from dimseproxy.dataset.encoding import Encoding
 from dimseproxy.dimse.command_set import NO_DATA_SET, CommandField, CommandSet, Element
 from dimseproxy.dimse.parts import Command, DataSetFragment, Part
 from dimseproxy.dimse.status import is_pending
 from dimseproxy.privacy.identifiers import AnswerFilter, Direction
 from dimseproxy.privacy.identity import Identity
+from dimseproxy.privacy.replay import HeadMemory
 from dimseproxy.pseudonyms.interfaces import Pseudonyms
 from dimseproxy.relay.privacy import Privacy
 
@@ -130,6 +132,7 @@ class Way:
         self.number = number
         self.clock = clock
         self.requests: dict[int, CrossedRequest] = {}
+        self._memories: dict[int, HeadMemory] = {}
         self.cut = cut
         self._onward = onward
         self._hold = hold
@@ -249,6 +252,7 @@ class Way:
                 # Nobody waits for it any longer, whatever becomes of it.
                 kept.addErrback(lambda _: None)
         self.requests.clear()
+        self._memories.clear()
 
     # What messages need
 
@@ -257,6 +261,13 @@ class Way:
         if self.direction is Direction.TO_PSEUDONYMS:
             return self.privacy.source.pseudonyms_of(wanted)
         return self.privacy.source.originals_of(wanted).addCallback(Pseudonyms)
+
+    def memory(self, context_id: int, encoding: Encoding) -> HeadMemory:
+        """What remembers the heads of the objects of a presentation context, for as long as the association lasts."""
+        memory = self._memories.get(context_id)
+        if memory is None:
+            memory = self._memories[context_id] = self.privacy.memory(encoding)
+        return memory
 
     def crossed(self, command: Command) -> CrossedRequest:
         """Note a request that goes on."""

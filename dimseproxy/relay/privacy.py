@@ -13,9 +13,11 @@ from dimseproxy.privacy.identity import Identity, Kind
 from dimseproxy.privacy.policy import Policy
 from dimseproxy.privacy.pseudonymisation import Pseudonymisation, Purpose
 from dimseproxy.privacy.reidentification import Reidentification, UnknownPseudonym
+from dimseproxy.privacy.replay import HeadMemory, Replay
 from dimseproxy.pseudonyms.interfaces import IPseudonyms
 
-Editor = Pseudonymisation | Reidentification
+#: What answers for the elements of a message.
+Editor = Pseudonymisation | Reidentification | Replay
 
 
 @frozen(eq=False)
@@ -51,7 +53,7 @@ class Privacy:
         """
         return not self.outbound_holds_originals or self.policy.accepts_new_instances
 
-    def editor(self, direction: Direction, encoding: Encoding, purpose: Purpose) -> Editor:
+    def editor(self, direction: Direction, encoding: Encoding, purpose: Purpose) -> Pseudonymisation | Reidentification:
         """What edits one data set."""
         if direction is Direction.TO_PSEUDONYMS:
             return Pseudonymisation(self.policy, encoding, purpose, self.key())
@@ -62,6 +64,10 @@ class Privacy:
         else:
             unknown = UnknownPseudonym.REFUSE
         return Reidentification(self.policy, encoding, self.key(), unknown)
+
+    def memory(self, encoding: Encoding) -> HeadMemory:
+        """What remembers the heads of objects that go to the side of the pseudonyms."""
+        return HeadMemory(self.policy, encoding, self.key())
 
     async def look_up(self, direction: Direction, wanted: Collection[Identity]) -> Mapping[Identity, str]:
         """

@@ -10,16 +10,19 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from dimseproxy.dataset.rewriter import Rewriter
+from dimseproxy.dataset.vr import PIXEL_DATA
 from dimseproxy.dimse.command_set import CommandField
 from dimseproxy.dimse.parts import Command, DataSetFragment, Part
 from dimseproxy.dimse.status import Status
 from dimseproxy.errors import OperationRefused
 from dimseproxy.privacy.identifiers import Direction
 from dimseproxy.privacy.identity import Identity
-from dimseproxy.privacy.pseudonymisation import Purpose
-from dimseproxy.pseudonyms.interfaces import Pseudonyms, SourceUnavailable
+from dimseproxy.privacy.pseudonymisation import Pseudonymisation, Purpose
+from dimseproxy.privacy.replay import MAX_HEAD, HeadMemory, Replay
+from dimseproxy.pseudonyms.interfaces import Pseudonyms
 from dimseproxy.relay.crossing import Way, all_kept, as_fragment
 from dimseproxy.relay.crossing_message import CrossingMessage, encoding_in
+from dimseproxy.relay.privacy import Editor
 
 log = Logger()
 
@@ -38,6 +41,12 @@ class Streamed(CrossingMessage):
 
     def __init__(self, way: Way, command: Command) -> None:
         super().__init__(way, command)
+        self._rewriter: Rewriter | Replay
+        self._editor: Editor
+        self._is_open = False
+        #: What remembers heads such as this one, and the beginning of this data set until its head has left.
+        self._memory: HeadMemory | None = None
+        self._beginning: list[memoryview] = []
         self._final: DataSetFragment | None = None
         self._values: dict[Identity, str] = {}
         self._kept: list[Deferred[None]] = []
@@ -46,21 +55,42 @@ class Streamed(CrossingMessage):
     def begin(self) -> None:
         """See `Message`."""
         self._begin()
+
+    def _open(self, fragment: DataSetFragment) -> bool:
+        """
+        Find what edits a data set that begins like this.
+
+        @return: whether enough of it is there for that.
+        @raise OperationRefused: nothing does.
+        @raise SourceUnavailable: the source is not open.
+        """
         way = self._way
         is_object = self._command.command_set.command_field == CommandField.C_STORE_RQ
-        purpose = Purpose.OBJECT if is_object else Purpose.ANSWER
-        try:
-            encoding = encoding_in(way, self._command)
-            self._editor = way.privacy.editor(way.direction, encoding, purpose)
-        except OperationRefused as error:
-            self.refuse(error.status, error.comment)
-            return
-        except SourceUnavailable:
-            self._failed(Failure())
-            return
-        self._rewriter = Rewriter(encoding, self._editor)
+        encoding = encoding_in(way, self._command)
+        self._beginning.extend(fragment.views)
+        self.held += fragment.data_length
+        replay = None
+        if is_object and way.direction is Direction.TO_PSEUDONYMS:
+            self._memory = way.memory(self._command.context_id, encoding)
+            if self.held < self._memory.length and not fragment.is_last:
+                return False
+            replay = self._memory.recognise(self._beginning, self._see_whole)
+        if replay is not None:
+            self._rewriter = self._editor = replay
+        else:
+            editor = way.privacy.editor(way.direction, encoding, Purpose.OBJECT if is_object else Purpose.ANSWER)
+            self._rewriter, self._editor = Rewriter(encoding, editor), editor
         if way.direction is Direction.TO_PSEUDONYMS and way.privacy.policy.guard != "off":
             self._rewriter.inspect = self._inspect
+        self._rewriter.feed(self._beginning, fragment.is_last)
+        if replay is not None or self._memory is None:
+            self._beginning = []
+        self._is_open = True
+        return True
+
+    def _see_whole(self, rewriter: Rewriter, editor: Pseudonymisation) -> None:
+        """In the place of a replay."""
+        self._rewriter, self._editor = rewriter, editor
 
     def feed(self, fragment: DataSetFragment) -> None:
         """See `Message`."""
@@ -68,20 +98,34 @@ class Streamed(CrossingMessage):
             self._swallow(fragment)
             return
         self._has_arrived = fragment.is_last
+        try:
+            is_here = self._take(fragment) if self._is_open else self._open(fragment)
+        except OperationRefused as error:
+            self.refuse(error.status, error.comment)
+        except Exception:
+            self._failed(Failure())
+        else:
+            if is_here:
+                self._work()
+
+    def _take(self, fragment: DataSetFragment) -> bool:
+        """Whether something of a fragment is to be worked on; the middle of a bulk value just leaves."""
         rewriter = self._rewriter
         length = fragment.data_length
         if rewriter.opaque < length or not length:
             self.held += length
+            if self._beginning and self.held <= MAX_HEAD:
+                self._beginning.extend(fragment.views)
             rewriter.feed(fragment.views, fragment.is_last)
-        else:
-            rewriter.pass_opaque(length)
-            if not fragment.is_last:
-                self.ready.append(fragment)
-                return
-            # The end of a value that crosses untouched is the end of the data set, as in most objects.
-            self._final = fragment
-            rewriter.feed((), True)
-        self._work()
+            return True
+        rewriter.pass_opaque(length)
+        if not fragment.is_last:
+            self.ready.append(fragment)
+            return False
+        # The end of a value that crosses untouched is the end of the data set, as in most objects.
+        self._final = fragment
+        rewriter.feed((), True)
+        return True
 
     def _work(self) -> None:
         """Scan what is there, and ask for what was found."""
@@ -152,6 +196,7 @@ class Streamed(CrossingMessage):
             self._flush()
 
     def _flush(self) -> None:
+        self._remember()
         pieces = self._admitted(self._rewriter.flush())
         if pieces is None:
             self.is_over = True
@@ -172,6 +217,16 @@ class Streamed(CrossingMessage):
             self._later(lambda: self._leave(parts))
         else:
             self._leave(parts)
+
+    def _remember(self) -> None:
+        """Have the head remembered, if no other one was recognised in it."""
+        views, self._beginning = self._beginning, []
+        rewriter = self._rewriter
+        if not views or self._memory is None or not isinstance(rewriter, Rewriter):
+            return
+        bulk = rewriter.bulk
+        if bulk is not None and bulk[0] == PIXEL_DATA and bulk[1] is not None and self._editor.overlay is None:
+            self._memory.consider(views, rewriter.scanned, self._values)
 
     def _leave_late(self, parts: list[Part]) -> None:
         if not self.is_over and not self._way.is_closed:
@@ -208,7 +263,7 @@ class Streamed(CrossingMessage):
     def _blank(self) -> None:
         """Send native pixel data through what blanks its regions, where the policy says so."""
         overlay = self._editor.overlay
-        if overlay is not None and self._rewriter.overlay is None:
+        if overlay is not None and isinstance(self._rewriter, Rewriter) and self._rewriter.overlay is None:
             bulk = self._rewriter.bulk
             if bulk is not None and bulk[0] in FLOAT_PIXEL_DATA:
                 raise OperationRefused(Status.PROCESSING_FAILURE, "Float pixel data cannot be blanked")

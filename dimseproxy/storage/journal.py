@@ -2,7 +2,8 @@
 A journal: what must be durable soon, and goes to the database later, together.
 
 A transaction costs a millisecond of computing and a few waits for the disk; a record in a file costs next to nothing
-and one wait.  One thread writes what has come while the disk was busy with what came before: group commit by nature.
+and one wait.  What comes while the disk is busy is gathered, and is the next write: group commit by nature.  The thread
+does no more than write: whatever else it did would be in the reactor's way, for only one of them runs Python at a time.
 
 The records stay until their owner says that they are not needed any longer.  When a file has grown, another one is
 begun, and the full one is removed once all of it may be forgotten.  What a process leaves behind, killed or not, its
@@ -12,20 +13,20 @@ successor gets when it opens the journal.  Several processes may have journals o
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from threading import Thread
 from typing import Any, Final, TypeVar
 
-from attrs import field, frozen
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorFromThreads
 from twisted.python.failure import Failure
 
 from dimseproxy.storage.errors import DatabaseUnavailable
-from dimseproxy.storage.journal_file import JournalFile, create, files, sync_folder, take_over
+from dimseproxy.storage.journal_file import JournalFile, create, files, peek, sync_folder, take_over
 
 _T = TypeVar("_T")
 
@@ -36,23 +37,6 @@ MOST_WAITING: Final = 50_000
 FILE_SIZE: Final = 1024 * 1024
 
 
-@frozen(eq=False)
-class _Append:
-    """Records to be written; `make` is called in the thread."""
-
-    make: Callable[[], Sequence[bytes]] = field(repr=False)
-    count: int
-    done: Deferred[None] = field(factory=Deferred, repr=False)
-
-
-@frozen(eq=False)
-class _Call:
-    """Anything else for the thread, in its turn."""
-
-    work: Callable[[], Any] = field(repr=False)
-    done: Deferred[Any] = field(factory=Deferred, repr=False)
-
-
 class Journal:
     """
     Opened once and closed once.
@@ -60,7 +44,7 @@ class Journal:
     @param path: of its files, each of which adds a number; the folder must be there.
     @param reactor: whose thread asks and is answered.
     @param most_waiting: records that wait for the disk; more are refused with `DatabaseUnavailable`.
-    @param file_size: bytes of a file after which another is begun.
+    @param file_size: bytes of a file after which another is begun; it has the room from its beginning.
     """
 
     def __init__(
@@ -75,9 +59,14 @@ class Journal:
         self._reactor = reactor
         self._most_waiting = most_waiting
         self._file_size = file_size
-        self._steps: SimpleQueue[_Append | _Call] = SimpleQueue()
+        #: What the thread shall do, and who is told what came of it, in the reactor's.
+        self._steps: SimpleQueue[tuple[Callable[[], Any], Callable[[Any], object]]] = SimpleQueue()
         self._thread: Thread | None = None
+        #: Records that are not durable yet; those of them that wait for the disk to be free, and who waits for them.
         self._waiting = 0
+        self._gathered: list[bytes] = []
+        self._gathered_for: list[Deferred[None]] = []
+        self._is_writing = False
         self._closing: list[Deferred[None]] = []
         # Written by the reactor and read by the thread.
         self._forgotten = 0
@@ -104,23 +93,24 @@ class Journal:
         """Remove what `open` took over.  Fails with `DatabaseUnavailable`."""
         return self._call(self._drop_left)
 
-    def append(self, make: Callable[[], Sequence[bytes]], count: int) -> Deferred[None]:
+    def append(self, records: Sequence[bytes]) -> Deferred[None]:
         """
         Write records.
 
-        @param make: makes them, as many as `count` says; called in the thread.
-        @return: fires when they are durable; fails with `DatabaseUnavailable` when they are not, or with what `make`
-            raised.
+        @return: fires when they are durable; fails with `DatabaseUnavailable` when they are not.
         @raise DatabaseUnavailable: the journal is not open, or too much waits already.
         """
         if self._thread is None or self._closing:
             raise DatabaseUnavailable("the journal of the database is unavailable: it is not open")
-        if self._waiting + count > self._most_waiting:
+        if self._waiting + len(records) > self._most_waiting:
             raise DatabaseUnavailable("the journal of the database is unavailable: too much waits to be written")
-        self._waiting += count
-        step = _Append(make, count)
-        self._steps.put(step)
-        return step.done
+        self._waiting += len(records)
+        self._gathered += records
+        durable: Deferred[None] = Deferred()
+        self._gathered_for.append(durable)
+        if not self._is_writing:
+            self._write_gathered()
+        return durable
 
     def forget(self, count: int) -> None:
         """The oldest records are not needed any longer: as many more as `count` says, of those that were durable."""
@@ -132,9 +122,22 @@ class Journal:
 
         @raise DatabaseUnavailable: the folder cannot be read.
         """
-        assert self._file is not None
-        own = {file.path for file in (self._file, *self._left, *(full for full, _ in tuple(self._full)))}
-        return own.issuperset(files(self._path))
+        return not self._others()
+
+    def of_others(self, hints: Collection[bytes]) -> list[bytes]:
+        """
+        What other processes have in their files now.  It blocks, and may be asked in any thread.
+
+        @param hints: files in which none of these stands are left out.
+        @raise DatabaseUnavailable: a file cannot be read.
+        @raise DatabaseRefused: a file is damaged.
+        """
+        return [record for path in self._others() for record in peek(path, hints)]
+
+    def _others(self) -> list[Path]:
+        held = (self._file, *self._left, *(full for full, _ in tuple(self._full)))
+        own = {file.path for file in held if file is not None}
+        return [path for path in files(self._path) if path not in own]
 
     def close(self) -> Deferred[None]:
         """Write what waits and let go; a file stays if it has anything that was not to be forgotten."""
@@ -142,14 +145,34 @@ class Journal:
             return succeed(None)
         closed: Deferred[None] = Deferred()
         self._closing.append(closed)
-        if len(self._closing) == 1:
-            self._call(self._close).addBoth(self._closed)
+        if len(self._closing) == 1 and not self._is_writing:
+            self._let_go()
         return closed
 
     def _call(self, work: Callable[[], _T]) -> Deferred[_T]:
-        step = _Call(work)
-        self._steps.put(step)
-        return step.done
+        done: Deferred[_T] = Deferred()
+        self._steps.put((work, done.callback))
+        return done
+
+    def _write_gathered(self) -> None:
+        records, self._gathered = self._gathered, []
+        waiting, self._gathered_for = self._gathered_for, []
+        self._is_writing = True
+        self._steps.put((partial(self._write, records), partial(self._written, len(records), waiting)))
+
+    def _written(self, count: int, waiting: Sequence[Deferred[None]], outcome: Failure | None) -> None:
+        self._waiting -= count
+        self._is_writing = False
+        if self._gathered:
+            # First of all: the disk is not to be idle while they who waited go on.
+            self._write_gathered()
+        elif self._closing:
+            self._let_go()
+        for durable in waiting:
+            durable.callback(outcome)
+
+    def _let_go(self) -> None:
+        self._call(self._close).addBoth(self._closed)
 
     def _closed(self, result: object) -> None:
         assert self._thread is not None
@@ -160,40 +183,14 @@ class Journal:
         for closed in closing:
             closed.callback(None)
 
-    def _deliver(self, outcomes: Sequence[tuple[_Append | _Call, Any]]) -> None:
-        for step, _ in outcomes:
-            if isinstance(step, _Append):
-                self._waiting -= step.count
-        for step, outcome in outcomes:
-            step.done.callback(outcome)
-
     # In the thread
 
     def _run(self) -> None:
         while not self._is_over:
-            steps = [self._steps.get()]
-            with suppress(Empty):
-                while True:
-                    steps.append(self._steps.get_nowait())
-            outcomes: list[tuple[_Append | _Call, Any]] = []
-            group: list[_Append] = []
-            for step in steps:
-                if isinstance(step, _Append):
-                    group.append(step)
-                else:
-                    outcomes += self._append(group)
-                    group = []
-                    outcomes.append((step, _outcome(step.work)))
-            outcomes += self._append(group)
-            # Once for all of them: it wakes the reactor up.
-            self._reactor.callFromThread(self._deliver, outcomes)
+            work, done = self._steps.get()
+            outcome = _outcome(work)
+            self._reactor.callFromThread(done, outcome)
             self._tidy()
-
-    def _append(self, group: Sequence[_Append]) -> list[tuple[_Append, Any]]:
-        outcomes = [(step, _outcome(step.make)) for step in group]
-        records = [record for _, made in outcomes if not isinstance(made, Failure) for record in made]
-        result = _outcome(lambda: self._write(records)) if records else None
-        return [(step, made if isinstance(made, Failure) else result) for step, made in outcomes]
 
     def _write(self, records: Sequence[bytes]) -> None:
         if self._file is None:
@@ -209,13 +206,13 @@ class Journal:
         if self._file is not None and self._file.size >= self._file_size:
             # Where there is no room for a new one, the old one grows.
             with suppress(DatabaseUnavailable):
-                fresh = create(self._path)
+                fresh = create(self._path, self._file_size)
                 self._full.append((self._file, self._appended))
                 self._file = fresh
 
     def _open(self) -> list[bytes]:
         # Its own one first: it tells others that somebody is there.
-        self._file = create(self._path)
+        self._file = create(self._path, self._file_size)
         records: list[bytes] = []
         for file in take_over(self._path):
             self._left.append(file)

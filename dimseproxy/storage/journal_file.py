@@ -5,6 +5,10 @@ A file is a header and frames.  A frame is one group: a mark, the length and the
 in it, each after its length.  Only the last frame can be torn, since none is written before the one ahead of it is on
 the disk: what is not a frame, and is followed by one, was damaged by something else.
 
+A new file is filled with zeros up to the size that it is going to have.  A write into them is durable as soon as its
+own bytes are; a file that grew by it would have its length and its blocks written down as well, which takes half as
+long again.
+
 Whoever has a file open holds a lock on it (`flock`), which ends with the process: a file that is not locked is one that
 nobody will finish.
 """
@@ -16,7 +20,7 @@ import fcntl
 import os
 import re
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -37,7 +41,7 @@ class JournalFile:
     A file that this process holds the lock of.  All of it blocks: for a thread.
 
     @ivar path: where it is.
-    @ivar size: bytes that are known to be on the disk.
+    @ivar size: bytes that are known to be on the disk, but for the zeros behind them.
     """
 
     def __init__(self, path: Path, descriptor: int) -> None:
@@ -67,23 +71,7 @@ class JournalFile:
                 content = file.read()
         except OSError as error:
             raise _unavailable(error) from None
-        if not content.startswith(_HEADER):
-            # Made, and ended by a power cut or a kill before the header was there; nothing is written before it is.
-            if len(content) <= len(_HEADER) and _HEADER.startswith(content.rstrip(b"\0")):
-                return []
-            raise DatabaseRefused(f"the journal {self.path} is not one that this version can read")
-        records: list[bytes] = []
-        at = len(_HEADER)
-        while (frame := _frame(content, at)) is not None:
-            records += _records(frame)
-            at += _FRAME.size + len(frame)
-        later = at
-        while (later := content.find(_MARK, later + 1)) >= 0:
-            if _frame(content, later) is not None:
-                raise DatabaseRefused(
-                    f"the journal {self.path} is damaged at byte {at}: restore it, or move it away and lose its rows"
-                )
-        return records
+        return _parsed(content, self.path)
 
     def close(self) -> None:
         """Let go of it, for others to take over."""
@@ -95,9 +83,14 @@ class JournalFile:
             os.unlink(self.path)
         self.close()
 
-    def begin(self) -> None:
-        """Write the header of a new file."""
-        self._write(_HEADER)
+    def begin(self, room: int) -> None:
+        """
+        Write the header of a new file.
+
+        @param room: how many bytes it shall have at least, most of which are zeros.
+        """
+        self._write(_HEADER.ljust(room, b"\0"))
+        self.size = len(_HEADER)
 
     def hold(self) -> bool:
         """Take the lock: false where somebody else has it, or has removed the file meanwhile."""
@@ -130,10 +123,11 @@ class JournalFile:
             self._is_torn = False
 
 
-def create(path: Path) -> JournalFile:
+def create(path: Path, room: int = 0) -> JournalFile:
     """
     A new file, the owner's alone: a number is added to the path, above those of all that are there.
 
+    @param room: bytes that will be written to it, about.
     @raise DatabaseUnavailable: it cannot be made.
     """
     others = files(path)
@@ -149,7 +143,7 @@ def create(path: Path) -> JournalFile:
     except OSError as error:
         raise _unavailable(error) from None
     try:
-        file.begin()
+        file.begin(room)
         sync_folder(path)
     except DatabaseUnavailable:
         file.remove()
@@ -186,6 +180,23 @@ def files(path: Path) -> list[Path]:
     return [entry for _, entry in sorted(found, key=lambda each: int(each[0][1]))]
 
 
+def peek(path: Path, hints: Collection[bytes]) -> list[bytes]:
+    """
+    The records of a file that somebody else may be writing to, as far as they are durable.
+
+    @param hints: where none of these stands in the file, it is not read further, and has nothing.
+    @raise DatabaseRefused: it is no journal, or was damaged.
+    @raise DatabaseUnavailable: it cannot be read.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise _unavailable(error) from None
+    return _parsed(content, path) if any(hint in content for hint in hints) else []
+
+
 def sync_folder(path: Path) -> None:
     """
     See that what was made and removed beside a path stays so.
@@ -204,6 +215,26 @@ def sync_folder(path: Path) -> None:
 
 def _opened(path: Path, flags: int) -> int:
     return os.open(path, os.O_RDWR | os.O_DSYNC | os.O_NOFOLLOW | flags, 0o600)
+
+
+def _parsed(content: bytes, path: Path) -> list[bytes]:
+    if not content.startswith(_HEADER):
+        # Made, and ended by a power cut or a kill before the header was there; nothing is written before it is.
+        if _HEADER.startswith(content.rstrip(b"\0")):
+            return []
+        raise DatabaseRefused(f"the journal {path} is not one that this version can read")
+    records: list[bytes] = []
+    at = len(_HEADER)
+    while (frame := _frame(content, at)) is not None:
+        records += _records(frame)
+        at += _FRAME.size + len(frame)
+    later = at
+    while (later := content.find(_MARK, later + 1)) >= 0:
+        if _frame(content, later) is not None:
+            raise DatabaseRefused(
+                f"the journal {path} is damaged at byte {at}: restore it, or move it away and lose its rows"
+            )
+    return records
 
 
 def _frame(content: bytes, at: int) -> bytes | None:

@@ -27,6 +27,12 @@ class Identifiers(TestCase):
     def test_without_values_nothing_is_found(self) -> None:
         self.assertFalse(Guard().finds([b"PAT-4711"]))
 
+    def test_one_that_is_told_more_finds_both_and_the_first_one_does_not(self) -> None:
+        first = guard("PAT-4711", own=("OUR WORDS",))
+        told = first.told(["1.2.3.4", "our words"])
+        self.assertTrue(told.finds([b"see PAT-4711"]) and told.finds([b"1.2.3.4"]))
+        self.assertFalse(told.finds([b"our words"]) or first.finds([b"1.2.3.4"]))
+
     def test_case_does_not_matter(self) -> None:
         self.assertTrue(guard("Pat-4711").finds([b"pAT-4711"]))
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
+from twisted.internet import reactor
 from twisted.internet.defer import Deferred, ensureDeferred, fail
+from twisted.internet.interfaces import IReactorFromThreads
+from twisted.internet.threads import blockingCallFromThread
 
 from dimseproxy.privacy.identity import Identity, Kind
 from dimseproxy.pseudonyms import vault as vault_module
@@ -181,7 +184,7 @@ class KilledTests(JournalCase):
         await self.journalled(vault, [SERIES])
         await self.kill(vault)
         (journal,) = self.journals()
-        journal.write_bytes(journal.read_bytes()[:-1])
+        journal.write_bytes(journal.read_bytes().rstrip(b"\0")[:-1])
         vault = await self.vault()
         self.assertEqual(await back(vault, before), itself([STUDY]))
         self.assertEqual(await self.rows(), 1)
@@ -235,6 +238,44 @@ class BesideTests(JournalCase):
         self.assertEqual(await self.rows(), 0)
         await self.kill(one)
         self.assertEqual(await back(await self.vault(), before), itself([STUDY]))
+
+    async def test_what_only_the_journal_of_another_has_is_found(self) -> None:
+        one, other = await self.vault(), await self.vault(beside=True)
+        before = await self.journalled(one, list(IDENTITIES))
+        self.assertEqual(await back(other, before), itself(IDENTITIES))
+        self.assertEqual(await self.rows(), 0)
+
+    async def test_nobodys_pseudonym_stays_unknown_beside_another(self) -> None:
+        one, other = await self.vault(), await self.vault(beside=True)
+        await self.journalled(one, [STUDY])
+        self.assertEqual(await other.originals_of([STUDY, OTHER]), {})
+
+    async def test_what_goes_to_the_table_meanwhile_is_found(self) -> None:
+        one, other = await self.vault(), await self.vault(beside=True)
+        before = await self.journalled(one, [STUDY])
+        of_others = Journal.of_others
+
+        def gone() -> Deferred[bool]:
+            return one.stop().addCallback(lambda _: True)
+
+        def too_late(journal: Journal, hints: Collection[bytes]) -> list[bytes]:
+            # The other one has brought its rows into the table and has gone, since this one looked into it.
+            is_gone: bool = blockingCallFromThread(IReactorFromThreads(reactor), gone)  # type: ignore[arg-type]
+            self.assertTrue(is_gone)
+            return of_others(journal, hints)
+
+        self.patch(Journal, "of_others", too_late)
+        self.assertEqual(await back(other, before), itself([STUDY]))
+
+    async def test_a_journal_of_another_that_is_damaged_is_no_reason_to_find_nothing(self) -> None:
+        one, other = await self.vault(), await self.vault(beside=True)
+        before = await self.journalled(one, [STUDY])
+        await self.journalled(one, [SERIES])
+        (journal, *_) = self.journals()
+        content = bytearray(journal.read_bytes())
+        content[30] ^= 1
+        journal.write_bytes(content)
+        await self.assertFailure(back(other, before), SourceRefused)
 
 
 class TableTests(JournalCase):

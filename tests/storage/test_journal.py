@@ -5,7 +5,7 @@ import errno
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from threading import Event, current_thread, main_thread
+from threading import Event, current_thread
 from typing import Any
 
 from hypothesis import given, settings
@@ -17,7 +17,7 @@ from twisted.trial.unittest import TestCase
 
 from dimseproxy.storage.errors import DatabaseRefused, DatabaseUnavailable
 from dimseproxy.storage.journal import Journal
-from dimseproxy.storage.journal_file import create, files, take_over
+from dimseproxy.storage.journal_file import create, files, peek, take_over
 from tests.support.process import scratch
 
 
@@ -112,6 +112,66 @@ class TornTests(FileCase):
     def test_a_header_of_nothing_is_no_record(self) -> None:
         self.written().write_bytes(bytes(20))
         self.assertEqual(self.found(), [])
+
+
+class RoomTests(FileCase):
+    """A file that has its zeros from the beginning."""
+
+    def roomy(self, *groups: Sequence[bytes]) -> Path:
+        file = create(self.path, 4096)
+        for group in groups:
+            file.append(group)
+        file.close()
+        return file.path
+
+    def test_what_was_written_is_found(self) -> None:
+        self.roomy([b"one"], [b"two" * 100])
+        self.assertEqual(self.found(), [b"one", b"two" * 100])
+
+    def test_it_does_not_grow_before_it_is_full(self) -> None:
+        self.assertEqual(self.roomy([b"one"]).stat().st_size, 4096)
+
+    def test_it_grows_when_it_is_full(self) -> None:
+        self.roomy([b"one"], [b"x" * 5_000], [b"end"])
+        self.assertEqual(self.found(), [b"one", b"x" * 5_000, b"end"])
+
+    def test_a_header_that_did_not_reach_the_disk_is_no_record(self) -> None:
+        path = self.roomy()
+        for length in range(21):
+            path.write_bytes(b"dimseproxy journal 1\n"[:length] + bytes(4096 - length))
+            self.assertEqual(self.found(), [])
+
+    def test_a_header_of_zeros_before_a_group_is_refused(self) -> None:
+        path = self.roomy([b"one"])
+        path.write_bytes(bytes(21) + path.read_bytes()[21:])
+        with self.assertRaises(DatabaseRefused):
+            self.found()
+
+    def test_a_last_group_that_is_cut_off_anywhere_is_left_out(self) -> None:
+        path = self.roomy([b"one"], [b"two", b"three"])
+        content = path.read_bytes()
+        end = len(content.rstrip(b"\0"))
+        begin = content.rindex(b"\xd1zjf")
+        for length in range(begin, end):
+            path.write_bytes(content[:length].ljust(4096, b"\0"))
+            self.assertEqual(self.found(), [b"one"])
+
+    def test_a_bit_that_fell_over_before_the_last_group_is_refused(self) -> None:
+        path = self.roomy([b"one"], [b"two"])
+        content = path.read_bytes()
+        for at in range(content.rindex(b"\xd1zjf")):
+            path.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
+            with self.assertRaises(DatabaseRefused):
+                self.found()
+
+    def test_another_process_sees_what_is_in_it(self) -> None:
+        file = create(self.path, 4096)
+        file.append([b"one", b"two"])
+        self.assertEqual((peek(file.path, [b"tw"]), peek(file.path, [b"three"])), ([b"one", b"two"], []))
+        file.close()
+
+    def test_of_one_that_is_gone_nothing_is_seen(self) -> None:
+        self.assertEqual(peek(self.path, [b""]), [])
 
 
 class DamagedTests(FileCase):
@@ -222,23 +282,26 @@ class JournalCase(FileCase):
         return made
 
     async def append(self, journal: Journal, *records: bytes) -> None:
-        await journal.append(lambda: records, len(records))
+        await journal.append(records)
 
     def sizes(self) -> list[int]:
         return [path.stat().st_size for path in files(self.path)]
 
     async def blocked(self, journal: Journal) -> Event:
-        """Its thread waits until the event is set."""
+        """Its disk takes until the event is set."""
         is_there, may_go = Event(), Event()
+        pwrite = os.pwrite
 
-        def wait() -> list[bytes]:
+        def wait(descriptor: int, content: bytes, at: int) -> int:
             is_there.set()
             may_go.wait(30)
-            return [b"blocked"]
+            return pwrite(descriptor, content, at)
 
         self.addCleanup(may_go.set)
-        journal.append(wait, 1)
+        blocking = self.patch(os, "pwrite", wait)
+        journal.append([b"blocked"])
         is_there.wait(30)
+        blocking.restore()
         return may_go
 
 
@@ -249,15 +312,18 @@ class JournalTests(JournalCase):
         (path,) = files(self.path)
         self.assertIn(b"two", path.read_bytes())
 
-    async def test_records_are_made_in_the_thread(self) -> None:
+    async def test_it_is_written_in_the_thread(self) -> None:
         threads: list[object] = []
+        journal = await self.opened()
+        pwrite = os.pwrite
 
-        def make() -> list[bytes]:
+        def noted(descriptor: int, content: bytes, at: int) -> int:
             threads.append(current_thread())
-            return [b"one"]
+            return pwrite(descriptor, content, at)
 
-        await (await self.opened()).append(make, 1)
-        self.assertNotIn(main_thread(), threads)
+        self.patch(os, "pwrite", noted)
+        await self.append(journal, b"one")
+        self.assertEqual(threads, [journal._thread])
 
     async def test_the_next_one_finds_them(self) -> None:
         journal = await self.opened()
@@ -299,7 +365,7 @@ class JournalTests(JournalCase):
         all_of_it = gatherResults([self.ensured(journal, b"%d" % number) for number in range(10)])
         may_go.set()
         await all_of_it
-        self.assertEqual(len(writes), 2)
+        self.assertEqual(len(writes), 1)
 
     async def test_what_came_together_wakes_the_reactor_up_once(self) -> None:
         journal = await self.opened()
@@ -318,16 +384,7 @@ class JournalTests(JournalCase):
         self.assertEqual(len(calls), 2)
 
     def ensured(self, journal: Journal, record: bytes) -> Deferred[None]:
-        return journal.append(lambda: [record], 1)
-
-    async def test_a_failure_to_make_them_is_nobody_elses(self) -> None:
-        journal = await self.opened()
-        may_go = await self.blocked(journal)
-        failing = journal.append(lambda: [b"%d" % (1 // 0)], 1)
-        other = self.ensured(journal, b"other")
-        may_go.set()
-        await self.assertFailure(failing, ZeroDivisionError)
-        await other
+        return journal.append([record])
 
     async def test_a_full_disk_is_told_to_all_who_wait_and_gets_over(self) -> None:
         journal = await self.opened()
@@ -340,7 +397,7 @@ class JournalTests(JournalCase):
     async def test_more_than_may_wait_is_refused(self) -> None:
         journal = await self.opened(most_waiting=3)
         may_go = await self.blocked(journal)
-        waiting = journal.append(lambda: [b"one", b"two"], 2)
+        waiting = journal.append([b"one", b"two"])
         with self.assertRaises(DatabaseUnavailable):
             self.ensured(journal, b"three")
         may_go.set()

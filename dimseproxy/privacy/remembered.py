@@ -1,0 +1,267 @@
+"""
+What became of a head, for the next one of the same series, which has nearly the same bytes.
+
+A head is remembered as runs of elements with what was written for them.  Where the next head has the same bytes, the
+same is written again; comparing them costs next to nothing.  Three kinds of elements make that safe:
+
+- *Free*: dropped, kept or settled by its tag alone.  The value may differ.
+- *Named*: a value of the data set itself with a pseudonym that nothing else depends on, such as the SOP Instance UID.
+  It is read and looked up each time.
+- *Fixed*: everything else, all that says who the patient is and when, all sequences.  Not a byte may differ, nor may
+  any pseudonym in it: they are looked up each time, too.  So nothing of a patient is written for another.
+
+A head that differs otherwise, in a tag, a length of a fixed element, an element more or less, is not this one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from attrs import define, field, frozen
+
+from dimseproxy.dataset.element import Element, Level
+from dimseproxy.dataset.frames import Layout
+from dimseproxy.dataset.scanner import MAX_HELD_VALUE
+from dimseproxy.privacy import values
+from dimseproxy.privacy.guard import Guard
+from dimseproxy.privacy.identity import Identity, Kind
+from dimseproxy.privacy.pending import is_mapped
+
+#: How much longer than the one that is remembered a head may be: where its free and named values are longer.
+_SLACK: Final = 4 * 1024
+
+
+@frozen
+class Part:
+    """
+    An element that is fixed or free.
+
+    @ivar start: for a free one, the beginning of its header, which says its tag and VR; nothing for a fixed one.
+    @ivar header_length: of a free one.
+    @ivar is_kept: whether a free one crosses as it is; else `written` stands for any value.
+    """
+
+    raw: bytes = field(repr=False)
+    written: bytes = field(repr=False)
+    start: bytes = b""
+    header_length: int = 0
+    is_kept: bool = False
+
+
+@frozen
+class Run:
+    """Elements in a row that are fixed or free."""
+
+    parts: tuple[Part, ...] = field(repr=False)
+    raw: bytes = field(repr=False)
+    written: bytes = field(repr=False)
+
+
+@frozen
+class Name:
+    """
+    A named element.
+
+    @ivar start: the beginning of its header, which says its tag and VR.
+    @ivar kind: of its value.
+    @ivar read_as: the VR that its value is read as.
+    """
+
+    start: bytes
+    header_length: int
+    tag: int
+    vr: str
+    kind: Kind
+    read_as: str
+
+
+@define(eq=False)
+class RecognisedHead:
+    """
+    A head that is the one that is remembered, but for free and named values.
+
+    @ivar raw: the head.
+    @ivar pieces: what is written for it, with the named elements in their places.
+    @ivar names: the named elements and what they name.
+    @ivar bulk_length: of the bulk value behind it, in bytes.
+    """
+
+    raw: bytes = field(repr=False)
+    pieces: list[bytes | Element] = field(repr=False)
+    names: list[tuple[Element, Identity]] = field(repr=False)
+    head: RememberedHead = field(repr=False)
+
+    @property
+    def bulk_length(self) -> int:
+        return self.head.bulk_length
+
+    def wanted(self) -> set[Identity]:
+        """The originals of the head, fixed and named ones."""
+        return {*self.head.pseudonyms, *(identity for _, identity in self.names)}
+
+    def written(self, pseudonyms: Mapping[Identity, str]) -> bytes | None:
+        """
+        The head as it leaves.
+
+        @param pseudonyms: of all that was wanted.
+        @return: None where a fixed element would be written in another way by now.
+        @raise OperationRefused: a pseudonym does not fit where it is to stand.
+        """
+        fixed = self.head.pseudonyms
+        if any(pseudonyms.get(identity) != fixed[identity] for identity in fixed):
+            self.head.is_stale = True
+            return None
+        for element, identity in self.names:
+            if identity not in pseudonyms:
+                return None
+            pseudonym = pseudonyms[identity]
+            values.check_pseudonym("UI" if identity.kind.is_uid else element.vr, pseudonym)
+            element.replace(pseudonym.encode("ascii"))
+        written = self.head.layout.written
+        return b"".join(piece if isinstance(piece, bytes) else written(piece) for piece in self.pieces)
+
+    def shows_originals(self, pieces: Iterable[bytes | memoryview]) -> bool:
+        """As `Pseudonymisation.check`, where there is a guard."""
+        return self.head.guard.told(identity.value for _, identity in self.names).finds(pieces)
+
+
+class RememberedHead:
+    """
+    A head and what became of it.
+
+    @ivar layout: how elements are written in it.
+    @ivar pseudonyms: those in its fixed elements, by original.
+    @ivar guard: knows what the fixed elements say of the patient.
+    @ivar length: in bytes.
+    @ivar bulk_length: of the bulk value behind it, in bytes.
+    @ivar is_stale: whether a pseudonym in its fixed elements was another when it was last recognised.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        level: Level,
+        parts: Sequence[Run | Name],
+        pseudonyms: Mapping[Identity, str],
+        guard: Guard,
+        length: int,
+        bulk_length: int,
+    ) -> None:
+        self.layout = layout
+        self.pseudonyms = pseudonyms
+        self.guard = guard
+        self.bulk_length = bulk_length
+        self.is_stale = False
+        self._level = level
+        self._parts = list(parts)
+        self.length = length
+
+    def recognise(self, views: Iterable[memoryview]) -> RecognisedHead | None:
+        """
+        Whether a data set begins with this head.
+
+        @param views: how it begins: the head must be whole in them.
+        """
+        data = beginning_of(views, self.length + _SLACK)
+        pieces: list[bytes | Element] = []
+        names: list[tuple[Element, Identity]] = []
+        splits: list[tuple[int, list[Run]]] = []
+        at = 0
+        for place, part in enumerate(self._parts):
+            if isinstance(part, Run):
+                if data.startswith(part.raw, at):
+                    pieces.append(part.written)
+                    at += len(part.raw)
+                    continue
+                followed = self._follow(part, data, at, pieces)
+                if followed is None:
+                    return None
+                at, differing = followed
+                splits.append((place, _split(part, differing)))
+            else:
+                value = self._value(part.start, part.header_length, data, at)
+                named = None if value is None else self._named(part, value)
+                if value is None or named is None:
+                    return None
+                pieces.append(named[0])
+                names.append(named)
+                at += part.header_length + len(value)
+        # What differed once differs again in the next one: it becomes a run of its own.
+        for place, runs in reversed(splits):
+            self._parts[place : place + 1] = runs
+        return RecognisedHead(data[:at], pieces, names, self)
+
+    def _follow(self, run: Run, data: bytes, at: int, pieces: list[bytes | Element]) -> tuple[int, set[int]] | None:
+        """Go through a run that has not the same bytes: where it ends, and which of its elements differ."""
+        differing = set()
+        for index, part in enumerate(run.parts):
+            if data.startswith(part.raw, at):
+                pieces.append(part.written)
+                at += len(part.raw)
+                continue
+            value = self._value(part.start, part.header_length, data, at) if part.start else None
+            if value is None:
+                return None
+            end = at + part.header_length + len(value)
+            pieces.append(data[at:end] if part.is_kept else part.written)
+            differing.add(index)
+            at = end
+        return at, differing
+
+    def _value(self, start: bytes, header_length: int, data: bytes, at: int) -> bytes | None:
+        """The value of the element here; None where it is another element, or not whole."""
+        if not data.startswith(start, at) or at + header_length > len(data):
+            return None
+        layout = self.layout
+        if header_length == 12:
+            (length,) = layout.long_length.unpack_from(data, at + 8)
+        else:
+            length = layout.header.unpack_from(data, at)[-1]
+        end = at + header_length + length
+        return data[at + header_length : end] if length <= MAX_HELD_VALUE and end <= len(data) else None
+
+    def _named(self, name: Name, value: bytes) -> tuple[Element, Identity] | None:
+        text = single_value(value, name.read_as, self._level.character_sets)
+        if text is None:
+            return None
+        return Element(name.tag, name.vr, value, self._level, name.vr), Identity(name.kind, text)
+
+
+def beginning_of(views: Iterable[memoryview], most: int) -> bytes:
+    """The first bytes of some views, and no more than so many."""
+    taken = []
+    for view in views:
+        taken.append(view[:most])
+        most -= len(taken[-1])
+        if most <= 0:
+            break
+    return b"".join(taken)
+
+
+def run_of(parts: Iterable[Part]) -> Run:
+    """These in a row."""
+    parts = tuple(parts)
+    return Run(parts, b"".join(part.raw for part in parts), b"".join(part.written for part in parts))
+
+
+def _split(run: Run, apart: set[int]) -> list[Run]:
+    """A run as several, where each of these elements is one of its own."""
+    runs: list[Run] = []
+    together: list[Part] = []
+    for index, part in enumerate(run.parts):
+        if index not in apart:
+            together.append(part)
+            continue
+        runs += [run_of(together), run_of((part,))] if together else [run_of((part,))]
+        together = []
+    return [*runs, run_of(together)] if together else runs
+
+
+def single_value(value: bytes, vr: str, character_sets: bytes) -> str | None:
+    """The value of an element that has one which is mapped; None where it has none or several."""
+    try:
+        found = values.texts_of(value, vr, character_sets)
+    except values.Unreadable:
+        return None
+    return found[0] if len(found) == 1 and is_mapped(found[0], vr) else None
