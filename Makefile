@@ -4,12 +4,14 @@
 #   make test              everything, on the installed wheel; TESTS=tests.ul for a part, JOBS=1 for one at a time
 #   make lint              ruff, mypy, import-linter
 #   make fuzz SECONDS=60   random bytes against the decoders
-#   make bench             the benchmarks; QUICK=1 for a glance
+#   make bench             one table of every way there is, and its plot; BENCH=all or another of bench/README.md;
+#                          QUICK=1 for a glance
 #   make clean
 
 SHELL := /bin/bash
 TESTS ?= tests
 SECONDS ?= 60
+BENCH ?= table
 in_venv := PATH="$(CURDIR)/.venv/bin:$$PATH"
 metadata := setup.cfg pyproject.toml
 
@@ -32,7 +34,7 @@ fuzz: .venv/.installed-for-development
 	$(in_venv) python -m tests.fuzz --seconds $(SECONDS)
 
 bench: .venv/.installed-for-development peers
-	$(in_venv) bench/run $(if $(QUICK),--quick)
+	$(in_venv) bench/run $(BENCH) $(if $(QUICK),--quick)
 
 peers:
 	scripts/install-peers

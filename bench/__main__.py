@@ -10,35 +10,44 @@ from pathlib import Path
 
 from bench.answers import run_answers
 from bench.archive import run_archive
-from bench.churn import run_churn
 from bench.cold import run_cold
+from bench.compare import run_table
+from bench.crowd import run_crowd
 from bench.latency import run_latency
+from bench.linear import run_linear
+from bench.load import run_load
 from bench.memory import run_memory
 from bench.multiframe import run_multiframe
 from bench.options import Options
-from bench.processes import BenchError, raise_file_limit
+from bench.pool import run_pool
+from bench.processes import CHECKOUT, BenchError, raise_file_limit
 from bench.profile import LOADS, profile
-from bench.pseudonymise import run_pseudonymise
 from bench.retrieve import run_retrieve
-from bench.speed import run_speed, run_stock
+from bench.speed import run_stock
 from bench.stalled import run_limit, run_stalled
 from bench.table import Report
+from bench.workers import run_workers
 
 BENCHMARKS: dict[str, Callable[[Options, Path], list[Report]]] = {
-    "speed": run_speed,
+    "table": run_table,
     "stock": run_stock,
-    "churn": run_churn,
+    "load": run_load,
+    "crowd": run_crowd,
+    "workers": run_workers,
+    "linear": run_linear,
     "memory": run_memory,
+    "pool": run_pool,
     "stalled": run_stalled,
     "limit": run_limit,
     "latency": run_latency,
     "cold": run_cold,
-    "pseudonymise": run_pseudonymise,
     "answers": run_answers,
     "retrieve": run_retrieve,
     "multiframe": run_multiframe,
     "archive": run_archive,
 }
+
+DOCS = CHECKOUT / "docs"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,14 +60,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("load", nargs="?", help=f"profile: what to do to the proxy: {', '.join(LOADS)}")
     parser.add_argument("--quick", action="store_true", help="a brief run; its figures are not to be quoted")
     parser.add_argument("--rounds", type=int, help="how often each subject is measured")
-    parser.add_argument("--workload", default="", help="speed: only workloads with this in their name")
+    parser.add_argument("--workload", default="", help="table: only workloads with this in their name")
     parser.add_argument("--only", action="append", default=[], metavar="SUBJECT", help="leave others out")
     parser.add_argument(
         "--other", action="append", default=[], metavar="NAME=COMMAND", help="a further proxy: {port}, {sink}"
     )
+    parser.add_argument("--plots", type=Path, metavar="FOLDER", help="keep plots there; docs, unless it is a quick run")
     parsed = parser.parse_args(arguments)
     others = dict(entry.split("=", 1) for entry in parsed.other)
-    options = Options(parsed.quick, parsed.rounds, parsed.workload, tuple(parsed.only), others)
+    plots = parsed.plots or (None if parsed.quick else DOCS)
+    options = Options(parsed.quick, parsed.rounds, parsed.workload, tuple(parsed.only), others, plots)
     if parsed.name == "profile":
         with tempfile.TemporaryDirectory(prefix="bench-profile-") as directory:
             print(profile(parsed.load or "ct", Path(directory)))

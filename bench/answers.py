@@ -15,14 +15,14 @@ from attrs import Factory, define
 from pydicom.uid import generate_uid
 
 from bench import dcmtk, queries
-from bench.churn import start_raw_sink
 from bench.options import Options
 from bench.orthanc import start_orthanc
 from bench.processes import BenchError, Server
 from bench.samples import in_turn, paired_ratio, summarise
+from bench.scp import start_raw_sink
 from bench.scu import Association, Found
-from bench.shields import SHIELD, VAULT_SHIELD, gpas_shield, process_of, start_gpas, start_proxy
-from bench.subjects import DIMSEPROXY, DIRECT, Subject
+from bench.shields import SHIELD, VAULT_SHIELD, gpas_shield, start_gpas
+from bench.subjects import DIMSEPROXY, DIRECT, Subject, process_of, start_proxy
 from bench.table import Report, Verdict, markdown, number, spread
 from bench.workloads import MIB, new_object
 
@@ -38,6 +38,8 @@ MEMORY_TARGET = 8.0
 RESTS = (0.0, 3.0)
 """Seconds for which the caller reads nothing, in the middle."""
 ROUNDS = 7
+QUICK_DIVISOR, QUICK_RESTS = 50, (0.5,)
+"""Of the many, and the rest that a caller takes in a brief run."""
 
 
 @define
@@ -89,7 +91,7 @@ def _fill(port: int, wanted: int, directory: Path) -> None:
 
 
 def _times(title: str, pacs: int, gpas: int, wanted: int, options: Options, directory: Path) -> Report:
-    rounds = options.rounds or (2 if options.quick else ROUNDS)
+    rounds = options.rounds or (1 if options.quick else ROUNDS)
     names = options.subjects((DIRECT, DIMSEPROXY, SHIELD))
     measured = {name: Measured() for name in names}
     if SHIELD in names and title == ORTHANC:
@@ -148,7 +150,7 @@ def _check(subject: Subject, found: Found, wanted: int) -> None:
 
 
 def _memory(pacs: int, gpas: int, options: Options, directory: Path) -> Report:
-    wanted, before = (count // (20 if options.quick else 1) for count in (MANY, MANY_BEFORE))
+    wanted, before = (count // (QUICK_DIVISOR if options.quick else 1) for count in (MANY, MANY_BEFORE))
     chosen = options.subjects((DIMSEPROXY, SHIELD))
     policies: dict[str, dict[str, Any] | None] = {DIMSEPROXY: None} if DIMSEPROXY in chosen else {}
     if SHIELD in chosen:
@@ -158,7 +160,7 @@ def _memory(pacs: int, gpas: int, options: Options, directory: Path) -> Report:
         subject = start_proxy(name, pacs, directory, privacy)
         try:
             _growth(subject, before, 0.0)
-            for rest in RESTS:
+            for rest in QUICK_RESTS if options.quick else RESTS:
                 wall, kept, peak = _growth(subject, wanted, rest)
                 rate = wanted / (wall - rest)
                 rows.append([name, f"{rest:g}", number(rate), number(kept / MIB), number(peak / MIB)])

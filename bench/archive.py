@@ -14,14 +14,14 @@ from pathlib import Path
 from attrs import frozen
 
 from bench import dcmtk, queries, studies, wire
-from bench.churn import start_raw_sink
 from bench.options import Options
 from bench.orthanc import start_orthanc
-from bench.processes import BenchError, Server, free_port, run
+from bench.processes import BenchError, Server, environment, free_port, run
 from bench.samples import in_turn, paired_ratio, summarise
+from bench.scp import start_raw_sink
 from bench.scu import Association
 from bench.speed import Measured
-from bench.subjects import environment, twistd_command
+from bench.subjects import twistd_command
 from bench.table import Report, Verdict, markdown, number, spread
 from bench.workloads import CT, KIB, MIB, Workload
 

@@ -44,3 +44,8 @@ def send(port: int, objects: Path, environment: dict[str, str], *options: str) -
     """
     usual = ("--call", "SINK", *(("--scan-directories",) if objects.is_dir() else ()))
     return run([program("storescu"), *usual, *options, "127.0.0.1", str(port), str(objects)], environment)
+
+
+def tls(ca: Path | None) -> tuple[str, ...]:
+    """The options that make ``storescu`` speak TLS with whom an authority has certified; none without one."""
+    return ("--anonymous-tls", "--add-cert-file", str(ca)) if ca else ()

@@ -1,61 +1,107 @@
-"""What a relay adds to one C-ECHO over an association that stays open."""
+"""``latency``: what a relay adds to one C-ECHO over a kept association, and to one answer of a C-FIND under pseudonyms.
+
+The answer is the same every time, so that its pseudonyms are known from the first one on.
+"""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
-from bench.churn import start_raw_sink
+from bench import queries
 from bench.options import Options
-from bench.samples import in_turn, percentile, summarise
+from bench.processes import BenchError
+from bench.samples import in_turn, paired_difference, percentile, summarise
+from bench.scp import start_raw_sink
 from bench.scu import Association
-from bench.subjects import DIMSEPROXY, DIRECT, HAPROXY, start
-from bench.table import Report, markdown, number, spread
+from bench.shields import SHIELD, VAULT_SHIELD, gpas_shield, start_gpas
+from bench.subjects import DIMSEPROXY, DIRECT, HAPROXY, Subject, start, start_proxy
+from bench.table import Report, Verdict, markdown, number, spread
 
-ECHOES = 500
-"""C-ECHOs in one round."""
+CALLS = 500
+"""Calls in one round."""
+ROUNDS = 11
+TARGET = 0.3
+"""Milliseconds that may be added."""
+SHIELD_VAULT = f"{SHIELD}, vault"
+SHIELD_GPAS = f"{SHIELD}, gPAS"
+KNOWN_ANSWER = b"1 77"
+"""The description that the raw SCP answers with one study, always of the same number."""
 
 
 def run_latency(options: Options, directory: Path) -> list[Report]:
-    """The median time of a C-ECHO of each subject, and what that adds to the direct way."""
-    rounds = options.rounds or (2 if options.quick else 11)
-    names = options.subjects((DIRECT, HAPROXY, DIMSEPROXY))
-    medians: dict[str, list[float]] = {name: [] for name in names}
-    tails: dict[str, list[float]] = {name: [] for name in names}
-    sink = start_raw_sink(directory)
-    running = {}
-    associations: dict[str, Association] = {}
-    try:
-        for name in names:
-            running[name] = start(name, sink.port, directory, options.others)
-            associations[name] = Association(running[name].port)
+    """The median of C-ECHOs and of C-FINDs of each subject, and what that is beyond the direct way."""
+    with ExitStack() as running:
+        sink = start_raw_sink(directory)
+        running.callback(sink.stop)
+        gpas = start_gpas(directory)
+        running.callback(gpas.stop)
+        subjects: dict[str, Subject] = {}
+        for name in options.subjects((DIRECT, HAPROXY, DIMSEPROXY, SHIELD_VAULT, SHIELD_GPAS)):
+            if name in (SHIELD_VAULT, SHIELD_GPAS):
+                policy = VAULT_SHIELD if name == SHIELD_VAULT else gpas_shield(gpas.port)
+                subject = start_proxy(name, sink.port, directory, policy)
+            else:
+                subject = start(name, sink.port, directory, options.others)
+            running.callback(subject.stop)
+            subjects[name] = subject
+        unshielded = {name: subject for name, subject in subjects.items() if not name.startswith(SHIELD)}
+        return [
+            _report("C-ECHO", unshielded, Association.echo, (DIMSEPROXY,), options),
+            _report("C-FIND with one answer, cached", subjects, _find, (SHIELD_VAULT, SHIELD_GPAS), options),
+        ]
 
-        for name in in_turn(names, rounds):
-            times = [_timed_echo(associations[name]) for _ in range(ECHOES)]
+
+def _find(association: Association) -> None:
+    if association.find(queries.studies(KNOWN_ANSWER)).answers != 1:
+        raise BenchError("the study was not found")
+
+
+def _report(
+    what: str,
+    subjects: Mapping[str, Subject],
+    call: Callable[[Association], None],
+    judged: tuple[str, ...],
+    options: Options,
+) -> Report:
+    rounds, calls = options.rounds or (1 if options.quick else ROUNDS), CALLS // (5 if options.quick else 1)
+    medians: dict[str, list[float]] = {name: [] for name in subjects}
+    tails: dict[str, list[float]] = {name: [] for name in subjects}
+    with ExitStack() as open_ones:
+        associations = {
+            name: open_ones.enter_context(Association(subject.port, may_query=True))
+            for name, subject in subjects.items()
+        }
+        for association in associations.values():
+            call(association)
+        for name in in_turn(tuple(subjects), rounds):
+            times = [_timed(call, associations[name]) for _ in range(calls)]
             medians[name].append(percentile(times, 50) * 1000)
             tails[name].append(percentile(times, 99) * 1000)
-    finally:
-        for association in associations.values():
-            association.close()
-        for subject in running.values():
-            subject.stop()
-        sink.stop()
-    base = summarise(medians[DIRECT]).median if DIRECT in medians else None
+    base = medians.get(DIRECT)
+    added = {name: paired_difference(found, base) for name, found in medians.items()} if base else {}
     rows = [
         [
             name,
             spread(summarise(medians[name])),
-            number(summarise(medians[name]).median - base) if base is not None else "-",
+            number(added[name]) if name in added else "-",
             spread(summarise(tails[name])),
         ]
-        for name in names
+        for name in subjects
     ]
-    header = ("subject", "C-ECHO ms: median (min..max of rounds)", "added ms", "p99 ms")
-    title = f"Latency of a kept association, {rounds} x {ECHOES} C-ECHOs"
-    return [Report(title, (("", markdown(header, rows)),))]
+    verdicts = [
+        Verdict(f"{what}, {name}, added", added[name], "<", TARGET, " ms", noisy=True)
+        for name in judged
+        if name in added
+    ]
+    header = ("way", "ms: median (min..max of rounds)", "added ms", "p99 ms")
+    title = f"Latency over a kept association: {what}, {rounds} x {calls}"
+    return Report(title, (("", markdown(header, rows)),), tuple(verdicts))
 
 
-def _timed_echo(association: Association) -> float:
+def _timed(call: Callable[[Association], None], association: Association) -> float:
     started = time.perf_counter()
-    association.echo()
+    call(association)
     return time.perf_counter() - started

@@ -6,9 +6,9 @@ import threading
 import time
 from pathlib import Path
 
-from bench.churn import start_raw_sink
 from bench.options import Options
 from bench.processes import BenchError, Server
+from bench.scp import start_raw_sink
 from bench.scu import Association, echo_once
 from bench.subjects import DIMSEPROXY, HAPROXY, Subject, start
 from bench.table import Report, Verdict, markdown, number
@@ -27,8 +27,8 @@ SETTLING = 25.0
 def run_memory(options: Options, directory: Path) -> list[Report]:
     """The growth of each subject, and whether it is at most 1 MiB for each object."""
     names = options.subjects((HAPROXY, DIMSEPROXY))
-    settling = 3.0 if options.quick else SETTLING
-    length = LENGTH // 8 if options.quick else LENGTH
+    settling = 1.0 if options.quick else SETTLING
+    length = LENGTH // 16 if options.quick else LENGTH
     return [
         *(_slow(parallel, settling, names, options, directory) for parallel in PARALLEL),
         _full_speed(length, names, options, directory),

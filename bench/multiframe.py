@@ -17,15 +17,15 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID, CTImageStorage, EnhancedCTImageStorage
 
 from bench import dcmtk
-from bench.churn import start_raw_sink
 from bench.options import Options
+from bench.originals import originals_in
 from bench.probe import Delay, delays_in
 from bench.processes import BenchError
-from bench.pseudonymise import originals_in
 from bench.samples import in_turn, percentile, summarise
+from bench.scp import start_raw_sink
 from bench.scu import Association
-from bench.shields import EXPORT, GATEWAY, start_proxy
-from bench.subjects import DIMSEPROXY, Subject
+from bench.shields import EXPORT
+from bench.subjects import DIMSEPROXY, GATEWAY, Subject, start_proxy
 from bench.table import Report, Verdict, markdown, number, spread
 from bench.workloads import new_object
 

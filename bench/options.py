@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from attrs import Factory, frozen
 
 
@@ -19,6 +21,8 @@ class Options:
     """Only these of the subjects, and the others."""
     others: dict[str, str] = Factory(dict)
     """Further subjects: a name, and a command line with ``{port}`` and ``{sink}``."""
+    plots: Path | None = None
+    """The folder that plots are kept in; None keeps none, though they are drawn."""
 
     def subjects(self, usual: tuple[str, ...]) -> tuple[str, ...]:
         """The subjects to measure, of those that the benchmark usually measures."""

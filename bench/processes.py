@@ -16,6 +16,7 @@ from pathlib import Path
 
 from attrs import define, field, frozen
 
+CHECKOUT = Path(__file__).resolve().parent.parent
 PROC = Path("/proc")
 TICKS = os.sysconf("SC_CLK_TCK")
 START_DEADLINE = 60.0
@@ -39,6 +40,11 @@ class Usage:
     """Bytes of memory resident now."""
     peak: int
     """The greatest number of bytes that were resident, since the start or :meth:`Server.reset_peak`."""
+
+
+def environment() -> dict[str, str]:
+    """What makes a Python process import this checkout, from whatever directory it is started in."""
+    return {"PYTHONPATH": os.pathsep.join(filter(None, [str(CHECKOUT), os.environ.get("PYTHONPATH")]))}
 
 
 def raise_file_limit() -> None:
@@ -169,6 +175,16 @@ class Server:
             resident += now
             peak += most
         return Usage(cpu, resident, peak)
+
+    def bytes_read(self) -> int:
+        """How many bytes it has read so far with read(2), from files and from sockets alike.
+
+        :raises BenchError: when it has ended
+        """
+        if not self.running:
+            raise BenchError(f"{self.name} ended during the measurement; it said:\n{self.said()}")
+        fields = (PROC / str(self.pid) / "io").read_text().split()
+        return int(fields[fields.index("rchar:") + 1])
 
     def reset_peak(self) -> None:
         """Let the peak of :meth:`usage` count from now on."""

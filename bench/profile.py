@@ -14,11 +14,14 @@ from typing import Any
 from attrs import frozen
 
 from bench import dcmtk, queries
-from bench.churn import associations_per_second, start_raw_sink
+from bench.generator import Load as Pressure
+from bench.generator import together
+from bench.messages import echo
 from bench.processes import BenchError, Server
+from bench.scp import start_raw_sink
 from bench.scu import Association
-from bench.shields import EXPORT, VAULT_SHIELD, process_of, start_proxy
-from bench.subjects import DIMSEPROXY, TWISTD
+from bench.shields import EXPORT, VAULT_SHIELD
+from bench.subjects import DIMSEPROXY, TWISTD, process_of, start_proxy
 from bench.workloads import BIG, CT, FULL_CT, SMALL, Workload
 
 TOP = 40
@@ -38,7 +41,7 @@ def _objects(workload: Workload) -> Callable[[int, Path], None]:
 
 def _churn(port: int, directory: Path) -> None:
     del directory
-    associations_per_second(port, 1, 5.0)
+    together(port, [Pressure(1, echo, once=True)], 5.0)
 
 
 def _echoes(port: int, directory: Path) -> None:

@@ -1,7 +1,9 @@
-"""What one would write with pynetdicom and pydicom: ``python -m bench.pynetdicom_proxy PORT SINK DATABASE``.
+"""What one would write with pynetdicom and pydicom: ``python -m bench.pynetdicom_proxy PORT SINK [DATABASE]``.
 
-Each object is received, decoded, freed of the identifiers that dimseproxy's Basic Profile takes out of the same
-objects, encoded and sent on over an association that lasts as long as the caller's; the sink's status is the answer.
+Without a database each object is received and sent on as it is. With one it is received, decoded, freed of the
+identifiers that dimseproxy's Basic Profile takes out of the same objects, encoded and sent on. The association to the
+sink lasts as long as the caller's; the sink's status is the answer.
+
 It is meant to be as fast as this way of doing it is: TCP_NODELAY on both sides, no limit to the PDUs that it takes, no
 log, one outbound association for each inbound one.  Pseudonyms are keyed hashes, and as dimseproxy's vault they can be
 reversed: their originals are in a table, encrypted, before the caller hears of success.
@@ -162,9 +164,9 @@ def pseudonymise(data_set: Dataset, pseudonyms: Pseudonyms) -> None:
 class Proxy:
     """Receives, edits and sends on."""
 
-    def __init__(self, sink: int, database: Path) -> None:
+    def __init__(self, sink: int, database: Path | None) -> None:
         self._sink = sink
-        self._pseudonyms = Pseudonyms(database)
+        self._pseudonyms = Pseudonyms(database) if database else None
         self._outbound: dict[Association, Association] = {}
 
     def opened(self, event: evt.Event) -> None:
@@ -180,9 +182,10 @@ class Proxy:
             return CANNOT_UNDERSTAND
         data_set = event.dataset
         data_set.file_meta = event.file_meta
-        pseudonymise(data_set, self._pseudonyms)
-        data_set.file_meta.MediaStorageSOPInstanceUID = data_set.SOPInstanceUID
-        self._pseudonyms.keep()
+        if self._pseudonyms is not None:
+            pseudonymise(data_set, self._pseudonyms)
+            data_set.file_meta.MediaStorageSOPInstanceUID = data_set.SOPInstanceUID
+            self._pseudonyms.keep()
         status = outbound.send_c_store(data_set)
         return int(status.Status) if "Status" in status else CANNOT_UNDERSTAND
 
@@ -204,8 +207,8 @@ class Proxy:
         return outbound
 
 
-def serve(port: int, sink: int, database: Path) -> None:
-    """Relay to the sink until killed."""
+def serve(port: int, sink: int, database: Path | None) -> None:
+    """Relay to the sink until killed, under pseudonyms that are kept in a database, or none."""
     proxy = Proxy(sink, database)
     acceptor = AE("PROXY")
     acceptor.maximum_pdu_size = UNLIMITED
@@ -221,4 +224,4 @@ def serve(port: int, sink: int, database: Path) -> None:
 
 
 if __name__ == "__main__":
-    serve(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))
+    serve(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]) if len(sys.argv) > 3 else None)

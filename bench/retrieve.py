@@ -15,15 +15,15 @@ from attrs import frozen
 
 from bench import dcmtk, queries
 from bench.options import Options
+from bench.originals import originals_in
 from bench.orthanc import TITLE as PACS_TITLE
 from bench.orthanc import start_orthanc
 from bench.processes import BenchError, Server, free_port
-from bench.pseudonymise import originals_in
 from bench.samples import in_turn, paired_ratio, summarise
 from bench.scu import Association
-from bench.shields import SHIELD, SHIELD_VAULT_UIDS, TITLE, gpas_shield, start_gpas, start_proxy
+from bench.shields import SHIELD, SHIELD_VAULT_UIDS, gpas_shield, start_gpas
 from bench.speed import Measured
-from bench.subjects import DIMSEPROXY, DIRECT, HAPROXY, Subject, start_haproxy
+from bench.subjects import DIMSEPROXY, DIRECT, HAPROXY, TITLE, Subject, start_haproxy, start_proxy
 from bench.table import Report, Verdict, markdown, spread
 from bench.workloads import FULL_CT, Workload
 
@@ -73,7 +73,7 @@ class _Setting:
 def run_retrieve(options: Options, directory: Path) -> list[Report]:
     """The time of a C-MOVE of one study, directly and through the proxy."""
     workload = OBJECTS.scaled(QUICK_DIVISOR if options.quick else 1)
-    rounds = options.rounds or (2 if options.quick else ROUNDS)
+    rounds = options.rounds or (1 if options.quick else ROUNDS)
     names = options.subjects((DIRECT, HAPROXY, DIMSEPROXY, *SHIELDS))
     objects = workload.write(directory)
     sent = pydicom.dcmread(min(objects.iterdir()), stop_before_pixels=True)

@@ -1,4 +1,4 @@
-"""What is computed from repeated measurements: medians, spreads, percentiles, ratios."""
+"""What is computed from repeated measurements: medians, spreads, percentiles, ratios, lines."""
 
 from __future__ import annotations
 
@@ -57,6 +57,50 @@ def paired_ratio(values: Sequence[float], baseline: Sequence[float]) -> float:
     if min(baseline) <= 0:
         raise ValueError("the baseline measured nothing")
     return median(value / base for value, base in zip(values, baseline, strict=True))
+
+
+def paired_difference(values: Sequence[float], baseline: Sequence[float]) -> float:
+    """The median of what one round's measurement has beyond the baseline's of the same round.
+
+    :raises ValueError: when the two differ in length, or there is none
+    """
+    if len(values) != len(baseline):
+        raise ValueError(f"{len(values)} measurements against {len(baseline)}")
+    if not values:
+        raise ValueError("nothing was measured")
+    return median(value - base for value, base in zip(values, baseline, strict=True))
+
+
+@frozen
+class Line:
+    """The straight line that fits some points best."""
+
+    slope: float
+    intercept: float
+    residual: float
+    """The greatest distance of a point from the line, as a part of what was measured there."""
+
+    def at(self, x: float) -> float:
+        """What the line says there."""
+        return self.intercept + self.slope * x
+
+
+def fit(points: Sequence[tuple[float, float]]) -> Line:
+    """The line of the least squares of relative distances: it has to be right where there is little as well.
+
+    :raises ValueError: when there are not at least two places with figures greater than nothing
+    """
+    if len({x for x, _ in points}) < 2 or min(y for _, y in points) <= 0:
+        raise ValueError("no line fits these points")
+    weights = [1 / (y * y) for _, y in points]
+    total = sum(weights)
+    mean_x = sum(weight * x for weight, (x, _) in zip(weights, points, strict=True)) / total
+    mean_y = sum(weight * y for weight, (_, y) in zip(weights, points, strict=True)) / total
+    across = sum(weight * (x - mean_x) ** 2 for weight, (x, _) in zip(weights, points, strict=True))
+    slope = sum(w * (x - mean_x) * (y - mean_y) for w, (x, y) in zip(weights, points, strict=True)) / across
+    intercept = mean_y - slope * mean_x
+    residual = max(abs(y - (intercept + slope * x)) / y for x, y in points)
+    return Line(slope, intercept, residual)
 
 
 def in_turn(subjects: Sequence[str], rounds: int) -> Iterator[str]:

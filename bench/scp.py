@@ -1,9 +1,9 @@
 """A raw SCP that is cheaper than what it measures: ``python -m bench.scp PORT [BYTES_PER_SECOND]``.
 
 One process, one epoll loop, objects thrown away. A C-FIND gets as many answers as its Study Description says, encoded
-while they are sent, and no answer is ever given twice. With a rate it reads each connection no faster than that
-once a data set has begun; the socket's receive buffer is then small, so that the relay feels the pressure
-soon.
+while they are sent; no answer is ever given twice, unless the description says from which number on ("10 500"). With a
+rate it reads each connection no faster than that once a data set has begun; the socket's receive buffer is then small,
+so that the relay feels the pressure soon.
 """
 
 from __future__ import annotations
@@ -12,12 +12,15 @@ import select
 import socket
 import sys
 import time
+from functools import lru_cache
+from pathlib import Path
 
 from attrs import define
 
 from bench import queries, wire
+from bench.processes import Server, environment, free_port
 
-READ_SIZE = 512 * 1024
+READ_SIZE = 128 * 1024
 PACED_READ = 8 * 1024
 PACED_BUFFER = 64 * 1024
 
@@ -35,47 +38,62 @@ class Numbers:
         return first
 
 
-class _Connection:
+class Connection:
     """One association of the SCP: splits what it reads into PDUs and answers them."""
 
     def __init__(self, sock: socket.socket, numbers: Numbers) -> None:
         self.socket = sock
         self.storing = False
         self._numbers = numbers
-        self._buffer = bytearray()
+        self._rest = b""
+        self._skip = 0
         self._answer = b""
         self._find: tuple[int, int] | None = None
         self._identifier = b""
 
     def receive(self, data: memoryview) -> bool:
         """Take what was read; whether the association goes on."""
-        buffer = self._buffer
-        buffer += data
-        at, end = 0, len(buffer)
-        while end - at >= 6:
-            kind, length = wire.HEADER.unpack_from(buffer, at)
-            if end - at < 6 + length:
+        if self._skip >= len(data):
+            self._skip -= len(data)
+            return True
+        at, self._skip = self._skip, 0
+        if self._rest:
+            data, at = memoryview(self._rest + data), 0
+        end = len(data)
+        while end - at >= wire.HEADER.size:
+            kind, length = wire.HEADER.unpack_from(data, at)
+            after = at + wire.HEADER.size + length
+            if kind == wire.P_DATA and self.storing and end - at >= 12:
+                fragment, control = int.from_bytes(data[at + 6 : at + 10], "big"), data[at + 11]
+                if fragment + 4 == length and control == 0:
+                    # Nobody looks at a fragment of an object that is not the last: it need not even be there yet.
+                    at = after
+                    if after > end:
+                        self._skip, at = after - end, end
+                    continue
+            if after > end:
                 break
             if kind == wire.P_DATA:
-                self._p_data(buffer, at + 6, at + 6 + length)
+                self._p_data(data[at + wire.HEADER.size : after])
             elif kind == wire.ASSOCIATE_RQ:
-                self.socket.sendall(wire.associate_ac(bytes(buffer[at + 6 : at + 6 + length])))
+                self.socket.sendall(_acceptance(bytes(data[at + wire.HEADER.size : after])))
             elif kind == wire.RELEASE_RQ:
                 self.socket.sendall(wire.RELEASE_RP_PDU)
             else:
                 return False
-            at += 6 + length
-        del buffer[:at]
+            at = after
+        self._rest = bytes(data[at:])
         return True
 
-    def _p_data(self, buffer: bytearray, at: int, end: int) -> None:
-        while at < end:
-            length = int.from_bytes(buffer[at : at + 4], "big")
-            context, control = buffer[at + 4], buffer[at + 5]
+    def _p_data(self, body: memoryview) -> None:
+        at = 0
+        while at < len(body):
+            length = int.from_bytes(body[at : at + 4], "big")
+            context, control = body[at + 4], body[at + 5]
             if control & wire.COMMAND:
-                self._command(context, bytes(buffer[at + 6 : at + 4 + length]))
+                self._command(context, bytes(body[at + 6 : at + 4 + length]))
             elif self._find:
-                self._identifier += buffer[at + 6 : at + 4 + length]
+                self._identifier += body[at + 6 : at + 4 + length]
                 if control & wire.LAST:
                     self._find_answers(*self._find)
             elif control & wire.LAST:
@@ -84,22 +102,46 @@ class _Connection:
             at += 4 + length
 
     def _command(self, context: int, command_set: bytes) -> None:
-        message_id, field = wire.number_in(command_set, 0x0110), wire.number_in(command_set, 0x0100)
+        field, message_id, answer = _answer_to(context, command_set)
         if field == wire.C_ECHO_RQ:
-            self.socket.sendall(wire.echo_rsp(message_id))
+            self.socket.sendall(answer)
         elif field == queries.C_FIND_RQ:
             self._find, self._identifier = (message_id, context), b""
         else:
-            elements = wire.elements_in(command_set)
-            self._answer = wire.store_rsp(message_id, context, elements[0x0002], elements[0x1000])
-            self.storing = True
+            self._answer, self.storing = answer, True
 
     def _find_answers(self, message_id: int, context: int) -> None:
         # Nothing else is served meanwhile: whoever reads slowly makes this wait, as it makes a PACS wait.
         self._find = None
-        wanted = int(queries.value_of(self._identifier, queries.STUDY_DESCRIPTION))
-        for run in queries.answers(message_id, self._numbers.take(wanted), wanted, context):
+        count, _, again = queries.value_of(self._identifier, queries.STUDY_DESCRIPTION).partition(b" ")
+        wanted = int(count)
+        first = int(again) if again else self._numbers.take(wanted)
+        for run in queries.answers(message_id, first, wanted, context):
             self.socket.sendall(run)
+
+
+@lru_cache(maxsize=64)
+def _acceptance(request: bytes) -> bytes:
+    return wire.associate_ac(request)
+
+
+@lru_cache(maxsize=64)
+def _answer_to(context: int, command_set: bytes) -> tuple[int, int, bytes]:
+    """The command field and the message id of a request, and the response of success to a C-ECHO or a C-STORE."""
+    message_id, field = wire.number_in(command_set, 0x0110), wire.number_in(command_set, 0x0100)
+    if field == wire.C_ECHO_RQ:
+        return field, message_id, wire.echo_rsp(message_id)
+    if field == queries.C_FIND_RQ:
+        return field, message_id, b""
+    elements = wire.elements_in(command_set)
+    return field, message_id, wire.store_rsp(message_id, context, elements[0x0002], elements[0x1000])
+
+
+def start_raw_sink(directory: Path, rate: int | None = None) -> Server:
+    """The raw SCP in a process of its own; with a rate it reads that many bytes per second and connection."""
+    port = free_port()
+    command = [sys.executable, "-m", "bench.scp", str(port), *([str(rate)] if rate else [])]
+    return Server.start("raw SCP", command, port, directory, environment())
 
 
 def serve(port: int, rate: float | None = None) -> None:
@@ -110,7 +152,7 @@ def serve(port: int, rate: float | None = None) -> None:
     listener.setblocking(False)
     poll = select.epoll()
     poll.register(listener, select.EPOLLIN)
-    connections: dict[int, _Connection] = {}
+    connections: dict[int, Connection] = {}
     numbers = Numbers()
     resting: list[tuple[float, int]] = []
     buffer = bytearray(READ_SIZE)
@@ -138,7 +180,7 @@ def serve(port: int, rate: float | None = None) -> None:
             if number == listener.fileno():
                 sock, _ = listener.accept()
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                connections[sock.fileno()] = _Connection(sock, numbers)
+                connections[sock.fileno()] = Connection(sock, numbers)
                 poll.register(sock, select.EPOLLIN)
             elif number in connections:
                 read(number, now)

@@ -12,6 +12,7 @@ from typing import Self
 from attrs import frozen
 
 from bench import queries, wire
+from bench.messages import Message
 from bench.processes import BenchError
 
 DEADLINE = 60.0
@@ -90,6 +91,18 @@ class Association:
         for run in wire.data_set(length, instance):
             self._socket.sendall(run)
         self._expect(wire.P_DATA, self._read()[0])
+
+    def operate(self, message: Message) -> None:
+        """Send a message that was encoded ahead, and have its answer, which must be one of success.
+
+        :raises BenchError: when it says otherwise
+        """
+        for piece in message:
+            self._socket.sendall(piece)
+        for _, answer in self._fragments():
+            if status := wire.number_in(answer, 0x0900):
+                raise BenchError(f"the operation ended with status {status:04X}")
+            return
 
     def keep(self, instance: bytes, content: bytes) -> int:
         """One C-STORE of a CT image whose data set is all there, and its status."""

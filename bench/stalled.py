@@ -7,10 +7,10 @@ import time
 from pathlib import Path
 
 from bench import dcmtk
-from bench.churn import start_raw_sink
 from bench.options import Options
 from bench.processes import BenchError
 from bench.samples import percentile
+from bench.scp import start_raw_sink
 from bench.scu import Association, Rejected, echo_once
 from bench.subjects import DIMSEPROXY, DIRECT, HAPROXY, Subject, start
 from bench.table import Report, Verdict, markdown, number

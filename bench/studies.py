@@ -25,6 +25,7 @@ from dimseproxy.archives import database_of, holdings_of
 from dimseproxy.config import load
 from dimseproxy.dataset.encoding import Encoding
 from dimseproxy.outbound.archive.attributes import read_attributes
+from dimseproxy.outbound.archive.index import Index
 from dimseproxy.outbound.archive.instances import Instance
 
 BATCH = 1000
@@ -90,7 +91,8 @@ async def _fill(reactor: Any, configuration: Path, count: int) -> None:
     database = database_of(settings, reactor)
     await database.start()
     try:
-        index = holdings_of(settings, archive, database, reactor).index
+        seal = holdings_of(settings, archive, database, reactor).seal
+        index = Index(database, reactor, settings.ae_title, lambda name: True, seal=seal)
         await index.start()
         batch: list[Instance] = []
         for instance in _instances(count):

@@ -17,8 +17,8 @@ RELATIONS: dict[str, Callable[[float, float], bool]] = {
 }
 
 
-def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A markdown table, padded to be read as plain text: the first column to the left, others right.
+def markdown(header: Sequence[str], rows: Sequence[Sequence[str]], texts: int = 1) -> str:
+    """A markdown table, padded to be read as plain text: the first ``texts`` columns to the left, others right.
 
     :raises ValueError: when a row has not as many cells as the header
     """
@@ -29,11 +29,14 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     widths = [max(3, *(len(row[column]) for row in cells)) for column in range(len(header))]
 
     def line(row: Sequence[str]) -> str:
-        first = row[0].ljust(widths[0])
-        others = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
-        return "| " + " | ".join((first, *others)) + " |"
+        left = [cell.ljust(width) for cell, width in zip(row[:texts], widths[:texts], strict=True)]
+        right = [cell.rjust(width) for cell, width in zip(row[texts:], widths[texts:], strict=True)]
+        return "| " + " | ".join((*left, *right)) + " |"
 
-    rule = "|" + "|".join(["-" * (widths[0] + 2), *("-" * (width + 1) + ":" for width in widths[1:])]) + "|"
+    lefts, rights = widths[:texts], widths[texts:]
+    rule = (
+        "|" + "|".join([*("-" * (width + 2) for width in lefts), *("-" * (width + 1) + ":" for width in rights)]) + "|"
+    )
     return "\n".join([line(cells[0]), rule, *(line(row) for row in cells[1:])])
 
 

@@ -143,17 +143,29 @@ def data_element(tag: int, value: bytes) -> bytes:
     return struct.pack("<HHL", tag >> 16, tag & 0xFFFF, len(value)) + value
 
 
-def data_set_start(instance: bytes = INSTANCE) -> bytes:
-    """The elements before the pixel data, and the header of pixel data of 2**32 - 2 bytes."""
-
+def data_set_start(
+    instance: bytes = INSTANCE, study: bytes = STUDY, patient: bytes = b"BENCH ", length: int = 0xFFFFFFFE
+) -> bytes:
+    """The elements before the pixel data, and the header of pixel data of ``length`` bytes."""
+    series = SERIES if study == STUDY else study + b".1"
     return (
         data_element(0x00080016, uid(CT_IMAGE_STORAGE))
         + data_element(0x00080018, uid(instance))
-        + data_element(0x00100020, b"BENCH ")
-        + data_element(0x0020000D, uid(STUDY))
-        + data_element(0x0020000E, uid(SERIES))
-        + struct.pack("<HHL", 0x7FE0, 0x0010, 0xFFFFFFFE)
+        + data_element(0x00100020, patient)
+        + data_element(0x0020000D, uid(study))
+        + data_element(0x0020000E, uid(series))
+        + struct.pack("<HHL", 0x7FE0, 0x0010, length)
     )
+
+
+def object_in_pdus(length: int, start: bytes) -> tuple[bytes, bytes]:
+    """A data set of what :func:`data_set_start` gives and ``length`` bytes of pixel data.
+
+    :return: the first PDU, in which everything but pixel data lies, and the others
+    """
+    pdus = whole(start + bytes(length))
+    first = HEADER.size + HEADER.unpack_from(pdus)[1]
+    return pdus[:first], pdus[first:]
 
 
 def data_set(length: int, instance: bytes = INSTANCE) -> Iterator[bytes]:

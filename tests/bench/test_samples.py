@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import TestCase
 
-from bench.samples import Summary, in_turn, paired_ratio, percentile, summarise
+from bench.samples import Summary, fit, in_turn, paired_difference, paired_ratio, percentile, summarise
 
 
 class Summaries(TestCase):
@@ -70,6 +70,50 @@ class Ratios(TestCase):
     def test_no_rounds_have_no_ratio(self) -> None:
         """No measurement, no figure."""
         self.assertRaises(ValueError, paired_ratio, [], [])
+
+
+class Differences(TestCase):
+    """Differences paired within a round."""
+
+    def test_a_disturbed_round_does_not_move_the_difference(self) -> None:
+        """The second round was slower by ten for both; the difference is that of every round."""
+        self.assertEqual(paired_difference([3.0, 13.0, 3.0], [1.0, 11.0, 1.0]), 2.0)
+
+    def test_rounds_must_agree(self) -> None:
+        """A missing round cannot be paired."""
+        self.assertRaises(ValueError, paired_difference, [1.0], [1.0, 2.0])
+
+    def test_no_rounds_have_no_difference(self) -> None:
+        """No measurement, no figure."""
+        self.assertRaises(ValueError, paired_difference, [], [])
+
+
+class Lines(TestCase):
+    """The straight line through some points."""
+
+    def test_points_on_a_line_are_on_it(self) -> None:
+        """Its slope, where it begins, and nothing beside it."""
+        line = fit([(1, 5.0), (2, 7.0), (4, 11.0), (8, 19.0)])
+        self.assertAlmostEqual(line.slope, 2.0)
+        self.assertAlmostEqual(line.intercept, 3.0)
+        self.assertAlmostEqual(line.residual, 0.0)
+
+    def test_what_grows_with_the_square_is_beside_the_line(self) -> None:
+        """A quarter of what was measured and more, somewhere."""
+        self.assertGreater(fit([(x, float(x * x)) for x in (1, 2, 4, 8)]).residual, 0.25)
+
+    def test_a_distance_counts_by_what_was_measured(self) -> None:
+        """One second beside the line is much where one second was measured, and little where a hundred were."""
+        near, far = fit([(1, 2.0), (2, 2.0), (100, 100.0)]), fit([(1, 1.0), (2, 2.0), (100, 101.0)])
+        self.assertGreater(near.residual, 10 * far.residual)
+
+    def test_one_place_has_no_line(self) -> None:
+        """However often it was measured."""
+        self.assertRaises(ValueError, fit, [(1, 2.0), (1, 3.0)])
+
+    def test_a_time_of_nothing_has_no_line(self) -> None:
+        """It was not measured."""
+        self.assertRaises(ValueError, fit, [(1, 0.0), (2, 3.0)])
 
 
 class Interleaving(TestCase):

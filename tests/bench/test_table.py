@@ -16,6 +16,12 @@ class Tables(TestCase):
         expected = "| who  |   s |\n|------|----:|\n| here | 1.5 |\n| x    |  20 |"
         self.assertEqual(markdown(("who", "s"), [("here", "1.5"), ("x", "20")]), expected)
 
+    def test_more_columns_than_one_may_be_text(self) -> None:
+        """They are to the left, too."""
+        expected = "| who  | how   |   s |\n|------|-------|----:|\n| here | there | 1.5 |\n| x    | y     |  20 |"
+        rows = [("here", "there", "1.5"), ("x", "y", "20")]
+        self.assertEqual(markdown(("who", "how", "s"), rows, texts=2), expected)
+
     def test_a_bar_in_a_cell_is_escaped(self) -> None:
         """It would begin another cell."""
         self.assertIn("a\\|b", markdown(("who",), [("a|b",)]))
