@@ -72,15 +72,17 @@ def holdings_of(settings: Settings, archive: ArchiveSettings, database: Database
     materials = () if archive.key is None else keys_of(archive.key).materials
     folder = folder_of(settings, archive)
     seal = Seal(materials) if materials else None
+    blobs = Blobs(folder, FileKeys(materials) if materials else None)
     return Holdings(
         archive,
         folder,
         database,
-        Blobs(folder, FileKeys(materials) if materials else None),
+        blobs,
         Index(
             database,
             reactor,
             settings.ae_title,
+            blobs.exists,
             duplicates=Duplicates(archive.duplicates),
             seal=seal,
         ),
@@ -110,7 +112,7 @@ def upkeep_of(holdings: Holdings, archive: Archive, reactor: Any, destinations: 
     return Upkeep(
         holdings.database,
         archive.files,
-        holdings.index.uses,
+        holdings.index.release,
         holdings.seal,
         archive.events,
         reactor,

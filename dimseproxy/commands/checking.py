@@ -99,7 +99,7 @@ async def rebuild(task: Task, options: Namespace) -> ExitStatus:
             progress.advance(len(batch))
 
         await side_by_side(_batches(names), take)
-    others = sum(outcomes.values()) - outcomes[Outcome.NEW]
+    others = sum(outcomes.values()) - outcomes[Outcome.NEW] - outcomes[Outcome.GONE]
     task.say(
         f"{counted(outcomes[Outcome.NEW], 'object', 'objects')} added, {len(known):,} known before, {unreadable:,} "
         f"unreadable, {others:,} whose SOP Instance UID is there already"

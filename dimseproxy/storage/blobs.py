@@ -2,8 +2,8 @@
 Files by their content.
 
 A file is written beside the others, made durable, and only then gets its name, which is the digest of its content: no
-peer has a say in it, the same content is there once, and a file that has a name is whole.  All of this blocks, and
-belongs in a thread.
+peer has a say in it, the same content is there once, and a file that has a name is whole.  The name is durable after
+another wait for the disk, which its writer may spend on something else.  All of this blocks, and belongs in a thread.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import re
 import secrets
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -30,6 +32,7 @@ from dimseproxy.storage.encryption import (
 )
 
 _NAME_LENGTH: Final = 64
+_NAME: Final = re.compile(f"[0-9a-f]{{{_NAME_LENGTH}}}")
 #: How much is read at a time of a file in the clear.
 _PIECE: Final = 4 * CHUNK
 _HEAD: Final = 16
@@ -52,16 +55,14 @@ class Blob:
 
 class BlobWriter:
     """
-    A file that is being written.  Made by `Blobs.create`; ends with `finish` or `discard`.
+    A file that is being written.  Made by `Blobs.create`; ends with `finish`, `place` or `discard`.
+
+    @param folder: where it is until it is whole.
     """
 
-    def __init__(self, blobs: Blobs, path: Path, keys: FileKeys | None) -> None:
+    def __init__(self, blobs: Blobs, folder: str, keys: FileKeys | None) -> None:
         self._blobs = blobs
-        self._path = path
-        # Open for as long as the writer is.
-        self._file: BinaryIO = open(path, "xb", buffering=0, opener=_private)  # noqa: SIM115
-        # Says that it is being written: another process clears away what is not.
-        fcntl.flock(self._file, fcntl.LOCK_EX)
+        self._path, self._file = _begun(folder)
         self._encrypted = None if keys is None else EncryptedWriter(self._file, keys)
         self._digest = hashlib.sha256()
         self._size = 0
@@ -83,6 +84,16 @@ class BlobWriter:
         """
         Make it durable under its name.
 
+        @raise OSError: the disk does not take it; there is nothing left of it, unless it was the name.
+        """
+        blob = self.place()
+        self._blobs.keep_name(blob.name)
+        return blob
+
+    def place(self) -> Blob:
+        """
+        Make it durable, and give it its name, which is durable after `Blobs.keep_name`.
+
         @raise OSError: the disk does not take it; there is nothing left of it.
         """
         try:
@@ -100,7 +111,8 @@ class BlobWriter:
     def discard(self) -> None:
         """Nothing of it is wanted."""
         self._file.close()
-        self._path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            os.unlink(self._path)
 
 
 class Blobs:
@@ -110,21 +122,22 @@ class Blobs:
     """
 
     def __init__(self, root: Path, keys: FileKeys | None = None) -> None:
-        self._objects = root / "objects"
-        self._incoming = root / "incoming"
+        # Texts: to put paths together takes longer than to open a file.
+        self._objects = str(root / "objects")
+        self._incoming = str(root / "incoming")
         self._keys = keys
 
     def open(self) -> None:
         """Make ready: what was not finished when another process ended is gone."""
         for folder in (self._objects, self._incoming):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for left in self._incoming.iterdir():
-            _unlink_unless_locked(left)
+            Path(folder).mkdir(mode=0o700, parents=True, exist_ok=True)
+        for left in os.listdir(self._incoming):
+            _unlink_unless_locked(f"{self._incoming}/{left}")
         # All of them now: each would cost the first file in it a wait for the disk.
         folders = {f"{number:02x}" for number in range(256)}
-        missing = folders.difference(path.name for path in self._objects.iterdir())
+        missing = folders.difference(os.listdir(self._objects))
         for name in missing:
-            (self._objects / name).mkdir(mode=0o700, exist_ok=True)
+            self._make_folder(f"{self._objects}/{name}")
         if missing:
             _sync_folder(self._objects)
 
@@ -134,9 +147,9 @@ class Blobs:
 
         @raise OSError: the disk does not take it.
         """
-        return BlobWriter(self, self._incoming / secrets.token_hex(16), self._keys)
+        return BlobWriter(self, self._incoming, self._keys)
 
-    def adopt(self, path: Path, digest: bytes) -> str:
+    def adopt(self, path: str, digest: bytes) -> str:
         """
         Give a durable file its name; where the same content is there already, that stays.
 
@@ -144,15 +157,24 @@ class Blobs:
         """
         name = digest.hex() if self._keys is None else self._keys.name(digest)
         place = self._place(name)
-        if not place.parent.exists():
-            place.parent.mkdir(mode=0o700, exist_ok=True)
+        if os.path.exists(place):
+            os.unlink(path)
+            return name
+        try:
+            os.rename(path, place)
+        except FileNotFoundError:
+            self._make_folder(os.path.dirname(place))
             _sync_folder(self._objects)
-        if place.exists():
-            path.unlink()
-        else:
-            path.rename(place)
-        _sync_folder(place.parent)
+            os.rename(path, place)
         return name
+
+    def keep_name(self, name: str) -> None:
+        """
+        Wait until the name of a file is durable.
+
+        @raise OSError: the disk does not take it.
+        """
+        _sync_folder(os.path.dirname(self._place(name)))
 
     def read(self, name: str) -> Iterator[bytes]:
         """
@@ -168,6 +190,15 @@ class Blobs:
                 return
             while piece := file.read(_PIECE):
                 yield piece
+
+    def exists(self, name: str) -> bool:
+        """Whether there is such a file, and it can be opened; what is in it is not looked at."""
+        try:
+            # Of a disk of another machine, other answers may be old: only to open a file asks that machine.
+            os.close(os.open(self._place(name), os.O_RDONLY))
+        except OSError:
+            return False
+        return True
 
     def size(self, name: str) -> int:
         """
@@ -190,24 +221,30 @@ class Blobs:
 
     def delete(self, name: str) -> None:
         """Take a file away, if it is there."""
-        self._place(name).unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            os.unlink(self._place(name))
 
     def names(self) -> Iterator[str]:
         """All of them, in no order."""
-        for folder in self._objects.iterdir():
-            for path in folder.iterdir():
-                if len(path.name) == _NAME_LENGTH:
-                    yield path.name
+        for folder in os.listdir(self._objects):
+            for name in os.listdir(f"{self._objects}/{folder}"):
+                if len(name) == _NAME_LENGTH:
+                    yield name
 
     def free_space(self) -> int:
         """How many bytes the disk still takes."""
         state = os.statvfs(self._objects)
         return state.f_bavail * state.f_frsize
 
-    def _place(self, name: str) -> Path:
-        if len(name) != _NAME_LENGTH or not set(name) <= set("0123456789abcdef"):
+    def _place(self, name: str) -> str:
+        if not _NAME.fullmatch(name):
             raise FileNotFoundError("no name of a file")
-        return self._objects / name[:2] / name
+        return f"{self._objects}/{name[:2]}/{name}"
+
+    @staticmethod
+    def _make_folder(path: str) -> None:
+        with suppress(FileExistsError):
+            os.mkdir(path, 0o700)
 
     @staticmethod
     def _is_encrypted(file: BinaryIO) -> bool:
@@ -216,18 +253,35 @@ class Blobs:
         return is_encrypted(head)
 
 
+def _begun(folder: str) -> tuple[str, BinaryIO]:
+    """
+    A new file, locked, which says that it is being written: another process clears away what is not.
+
+    @return: its path, and the file, open for as long as its writer is.
+    """
+    while True:
+        path = f"{folder}/{secrets.token_hex(16)}"
+        file: BinaryIO = open(path, "xb", buffering=0, opener=_private)  # noqa: SIM115
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if os.fstat(file.fileno()).st_nlink:
+            return path, file
+        # It was cleared away before it was locked.
+        file.close()
+
+
 def _write_all(file: BinaryIO, data: bytes | memoryview) -> None:
     view = memoryview(data)
     while view:
         view = view[file.write(view) or 0 :]
 
 
-def _unlink_unless_locked(path: Path) -> None:
+def _unlink_unless_locked(path: str) -> None:
     """Take a file away that nobody writes."""
     try:
-        with open(path, "rb") as file:
+        # To write, or NFS would not give the lock.
+        with open(path, "r+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            path.unlink()
+            os.unlink(path)
     except (BlockingIOError, FileNotFoundError):
         return
 
@@ -236,7 +290,7 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-def _sync_folder(path: Path) -> None:
+def _sync_folder(path: str) -> None:
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

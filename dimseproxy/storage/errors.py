@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from dimseproxy.errors import DimseProxyError
@@ -28,3 +31,21 @@ def unavailable(error: SQLAlchemyError) -> DatabaseUnavailable:
     if state is None:
         return DatabaseUnavailable(f"the database is unavailable: no connection ({type(cause).__name__})")
     return DatabaseUnavailable(f"the database is unavailable: {state}")
+
+
+def driver_errors(connection: Connection) -> type[Any]:
+    """What the driver of a connection raises."""
+    driver = connection.dialect.loaded_dbapi
+    assert driver is not None
+    return driver.Error
+
+
+def as_of_sqlalchemy(connection: Connection, error: Any) -> DBAPIError:
+    """
+    What SQLAlchemy would make of an error, for who asks a driver itself; a connection that is lost is given up.
+
+    @param error: one of `driver_errors`.
+    """
+    if connection.dialect.is_disconnect(error, connection.connection, None):
+        connection.invalidate(error)
+    return DBAPIError("a statement", None, error, hide_parameters=True)

@@ -13,20 +13,23 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, QueuePool, create_engine, event
 
-from dimseproxy.storage.errors import DatabaseUnavailable
+from dimseproxy.storage.errors import DatabaseUnavailable, as_of_sqlalchemy, driver_errors
 
 #: Seconds to wait for another process that writes.
 _BUSY: Final = 10.0
 
 #: How often to try for the lock of those who start, in seconds.
 _TRY_EVERY: Final = 0.02
+
+#: How often to try for the lock of those who write, in seconds: a transaction takes some milliseconds.
+_WRITE_EVERY: Final = 0.0005
 
 #: The execution option of a transaction that does not write.
 READS: Final = "dimseproxy_reads"
@@ -101,7 +104,36 @@ class SQLiteFile:
 
 def _begin(connection: Connection) -> None:
     is_read = connection.get_execution_options().get(READS, False)
-    connection.exec_driver_sql("BEGIN" if is_read else "BEGIN IMMEDIATE")
+    with closing(connection.connection.cursor()) as cursor:
+        try:
+            if is_read:
+                cursor.execute("BEGIN")
+            else:
+                _begin_to_write(cursor)
+        except driver_errors(connection) as error:
+            raise as_of_sqlalchemy(connection, error) from None
+
+
+def _begin_to_write(cursor: Any) -> None:
+    """
+    Begin when nobody else writes.
+
+    SQLite itself would try again after waits of up to 100 ms, in which another process writes a dozen times: one that
+    writes all the time would keep the others from it.
+    """
+    until = time.monotonic() + _BUSY
+    cursor.execute("PRAGMA busy_timeout=0")
+    try:
+        while True:
+            try:
+                cursor.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                    raise
+            time.sleep(_WRITE_EVERY)
+    finally:
+        cursor.execute(f"PRAGMA busy_timeout={int(_BUSY * 1000)}")
 
 
 @contextmanager

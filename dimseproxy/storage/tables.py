@@ -193,6 +193,17 @@ ARCHIVE_DELIVERED: Final = Table(
     sqlite_with_rowid=False,
 )
 
+#: Which process looks after the archive: one row, there from the beginning.
+#: owner: that one; NULL where it said that it ends.
+#: beat: one more whenever it says that it is alive.
+ARCHIVE_UPKEEP: Final = Table(
+    "archive_upkeep",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("owner", Text),
+    Column("beat", BigInteger, nullable=False),
+)
+
 #: For who looks for studies that have grown lately.
 Index("archive_series_last_received", ARCHIVE_SERIES.c.last_received, ARCHIVE_SERIES.c.study)
 

@@ -1,10 +1,12 @@
 """
-Killing the archive while it stores: ``python -m tests.calm.kill --rounds 200``.
+Killing the archive while it stores: ``python -m tests.calm.kill --rounds 200``.  With ``--proxies 2``, one of several
+that share a folder and a database.
 
 In each round several callers store objects, each over an association of its own, until the proxy is killed (SIGKILL) at
 some moment. It is started again on the same folder, and asked what it has. The claims, after every round:
 
 - every object that was acknowledged is there, byte by byte;
+- those who call a proxy that was not killed notice nothing of it, and nothing of its start;
 - what is there at all is whole: every object that a C-FIND shows comes by C-GET as it was sent;
 - nothing is there that nobody sent.
 
@@ -23,7 +25,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -37,12 +38,13 @@ from pynetdicom import build_context, evt
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind as STUDY_FIND
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelGet as STUDY_GET
 
-from bench.processes import BenchError, Server, free_port
+from bench.processes import BenchError, Server, environment, free_port
 from bench.scu import Association
-from bench.subjects import environment, twistd_command
+from bench.subjects import twistd_command
 from tests.support.pynetdicom_scu import associate, rest
 
 CALLERS: Final = 3
+"""Of each proxy."""
 LONGEST_LOAD: Final = 0.8
 """Seconds after which the proxy is killed at the latest."""
 SIZES: Final = (200, 20_000, 300_000, 1_500_000)
@@ -79,6 +81,8 @@ class Sent:
     begun: dict[str, bytes] = field(factory=dict)
     acknowledged: dict[str, bytes] = field(factory=dict)
     refused: list[int] = field(factory=list)
+    broken: set[int] = field(factory=set)
+    """The ports of proxies that ended an association."""
 
 
 @frozen
@@ -102,14 +106,19 @@ class Killing:
     @param folder: where everything is.
     @param seed: of all chance but that of the threads.
     @param archive: more of the archive's settings, and `top` more of the whole configuration, as YAML lines.
+    @param proxies: how many share the folder.
     """
 
-    def __init__(self, folder: Path, seed: int, archive: str = "", top: str = "") -> None:
+    def __init__(self, folder: Path, seed: int, archive: str = "", top: str = "", proxies: int = 1) -> None:
         self._folder = folder
         self._chance = Random(seed)
-        self._port = free_port()
-        text = CONFIGURATION.format(data_dir=folder / "data", port=self._port, more=archive, top=top)
-        self._command = twistd_command(text, self._port, folder)
+        self._commands: dict[int, list[str]] = {}
+        for port in (free_port() for _ in range(proxies)):
+            text = CONFIGURATION.format(data_dir=folder / "data", port=port, more=archive, top=top)
+            self._commands[port] = twistd_command(text, port, folder)
+        self._callers = CALLERS * proxies
+        # The one that was killed last, and is asked.
+        self._port = next(iter(self._commands))
         self._file = folder / f"dimseproxy.{self._port}.yaml"
         self._all = Sent("")
 
@@ -120,11 +129,12 @@ class Killing:
         @raise Broken: a claim does not hold.
         """
         kept_anyway = 0
-        server = self._start()
+        servers: dict[int, Server] = {}
         try:
+            for port in self._commands:
+                servers[port] = self._start(port)
             for number in range(1, rounds + 1):
-                sent = self._round(server, number)
-                server = self._start()
+                sent = self._round(servers, number)
                 there = self._there(sent)
                 kept_anyway += len(there) - len(sent.acknowledged)
                 self._all.begun |= sent.begun
@@ -132,41 +142,63 @@ class Killing:
                 if number % verify_every == 0:
                     self._verify(len(self._all.acknowledged) + kept_anyway)
         finally:
-            server.stop()
+            for server in servers.values():
+                server.stop()
         said = self._verify(len(self._all.acknowledged) + kept_anyway)
         unacknowledged = len(self._all.begun) - len(self._all.acknowledged)
         return Outcome(rounds, len(self._all.acknowledged), unacknowledged, kept_anyway, said)
 
-    def _start(self) -> Server:
-        return Server.start("dimseproxy", self._command, self._port, self._folder, environment())
+    def _start(self, port: int) -> Server:
+        return Server.start("dimseproxy", self._commands[port], port, self._folder, environment())
 
-    def _round(self, server: Server, number: int) -> Sent:
-        """Store until it is killed."""
+    def _round(self, servers: dict[int, Server], number: int) -> Sent:
+        """Store until one is killed, and with the others until it is there again."""
         sent = Sent(f"2.999.9.{number}")
-        begun = threading.Event()
-        seeds = [self._chance.random() for _ in range(CALLERS)]
+        begun, enough = threading.Event(), threading.Event()
+        ports = list(servers)
+        self._port = self._chance.choice(ports)
+        seeds = [self._chance.random() for _ in range(self._callers)]
         callers = [
-            threading.Thread(target=self._store, args=(sent, caller, Random(seed), begun))
+            threading.Thread(
+                target=self._store, args=(sent, caller, ports[caller % len(ports)], Random(seed), begun, enough)
+            )
             for caller, seed in enumerate(seeds)
         ]
         for thread in callers:
             thread.start()
         begun.wait(30)
         time.sleep(self._chance.random() * LONGEST_LOAD)
-        os.kill(server.pid, signal.SIGKILL)
+        os.kill(servers[self._port].pid, signal.SIGKILL)
+        servers[self._port].stop()
+        servers[self._port] = self._start(self._port)
+        enough.set()
         for thread in callers:
             thread.join()
-        server.stop()
+        if sent.broken != {self._port}:
+            raise Broken(f"round {number}: associations ended at {len(sent.broken)} proxies, and one was killed")
         if sent.refused:
             raise Broken(f"round {number}: an object was answered {sent.refused[0]:04X}")
         if not sent.begun:
             raise Broken(f"round {number}: nothing was sent, so nothing is shown")
         return sent
 
-    def _store(self, sent: Sent, caller: int, chance: Random, begun: threading.Event) -> None:
-        """Store objects until the association breaks."""
-        with suppress(OSError, BenchError), Association(self._port) as association:
+    def _store(
+        self, sent: Sent, caller: int, port: int, chance: Random, begun: threading.Event, enough: threading.Event
+    ) -> None:
+        """Store objects until it is enough, or the association breaks."""
+        try:
+            self._store_some(sent, caller, port, chance, begun, enough)
+        except (OSError, BenchError):
+            sent.broken.add(port)
+
+    def _store_some(
+        self, sent: Sent, caller: int, port: int, chance: Random, begun: threading.Event, enough: threading.Event
+    ) -> None:
+        with Association(port) as association:
             for number in range(1, 10_000):
+                if enough.is_set():
+                    association.release()
+                    return
                 instance = f"{sent.study}.{caller + 1}.{number}"
                 content = an_object(sent.study, f"{sent.study}.{caller + 1}", instance, chance)
                 sent.begun[instance] = hashlib.sha256(content).digest()
@@ -217,7 +249,7 @@ class Killing:
     def _find(self, study: str) -> set[str]:
         association = associate(self._port, "KILLED", "CHECK", [build_context(STUDY_FIND)])
         shown: set[str] = set()
-        for caller in range(1, CALLERS + 1):
+        for caller in range(1, self._callers + 1):
             identifier = _of(study, "IMAGE")
             identifier.SeriesInstanceUID = f"{study}.{caller}"
             identifier.SOPInstanceUID = None
@@ -264,11 +296,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.calm.kill", description="Kill the archive while it stores.")
     parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--seed", type=int, default=9)
+    parser.add_argument("--proxies", type=int, default=1, help="how many share the folder")
     parser.add_argument("--database", default="sqlite", help="`sqlite`, or the URL of a PostgreSQL database")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="dimseproxy-kill-") as folder:
         try:
-            killing = Killing(Path(folder), options.seed, top=f'database: "{options.database}"')
+            top = f'database: "{options.database}"'
+            killing = Killing(Path(folder), options.seed, top=top, proxies=options.proxies)
             print(killing.run(options.rounds))
         except Broken as error:
             print(f"BROKEN: {error}", file=sys.stderr)

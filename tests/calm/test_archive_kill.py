@@ -22,10 +22,10 @@ class KilledTests(TestCase):
 
     timeout = 300
 
-    def killed(self, archive: str = "", top: str = "") -> Deferred[Outcome]:
+    def killed(self, archive: str = "", top: str = "", proxies: int = 1) -> Deferred[Outcome]:
         folder = Path(tempfile.mkdtemp(prefix="dimseproxy-kill-"))
         self.addCleanup(rmtree, folder, True)
-        return deferToThread(lambda: Killing(folder, 1, archive, top).run(ROUNDS))
+        return deferToThread(lambda: Killing(folder, 1, archive, top, proxies).run(ROUNDS))
 
     def stored_something(self, outcome: Outcome) -> None:
         # All else was looked at in each round.
@@ -39,3 +39,9 @@ class KilledTests(TestCase):
 
     async def test_on_postgresql(self) -> None:
         self.stored_something(await self.killed(top=f'database: "{postgresql().url()}"'))
+
+    async def test_one_of_two_on_sqlite(self) -> None:
+        self.stored_something(await self.killed(proxies=2))
+
+    async def test_one_of_two_on_postgresql(self) -> None:
+        self.stored_something(await self.killed(top=f'database: "{postgresql().url()}"', proxies=2))

@@ -19,7 +19,7 @@ from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelMove as S
 from tests.e2e.base import EndToEnd
 from tests.e2e.test_services import commitment_request
 from tests.support import pynetdicom_scu
-from tests.support.archive import ArchiveProxy, archive_proxy
+from tests.support.archive import ArchiveCase, ArchiveProxy
 from tests.support.dcmjs import dcmjs_scu
 from tests.support.dcmtk import Peer, checked, find, scu, store, storescp
 from tests.support.objects import Sample, archive_samples, data_sets_in, distinct_samples, sample
@@ -44,7 +44,7 @@ def as_files(objects: Sequence[Sample]) -> list[tuple[str, bytes]]:
     return sorted((one.sop_instance, one.data_set) for one in objects)
 
 
-class Archiving(EndToEnd):
+class Archiving(ArchiveCase, EndToEnd):
     """An archive, and a destination that its users may name."""
 
     def setUp(self) -> None:
@@ -53,7 +53,7 @@ class Archiving(EndToEnd):
     async def filled(self, objects: Sequence[Sample] = OBJECTS) -> tuple[ArchiveProxy, Peer]:
         """The archive with objects in it."""
         destination = await storescp(self, title="CLIENT")
-        archive = await archive_proxy(self, destinations={"CLIENT": destination.port})
+        archive = await self.archive_proxy(destinations={"CLIENT": destination.port})
         await store(self, archive.port, CALLED, "STORESCU", objects)
         return archive, destination
 
@@ -68,7 +68,7 @@ class Dcmtk(Archiving):
     """DCMTK calls."""
 
     async def test_echo(self) -> None:
-        archive = await archive_proxy(self)
+        archive = await self.archive_proxy()
         await checked(self, scu("echoscu", archive.port, CALLED, "ECHOSCU"))
 
     async def test_what_is_stored_is_kept(self) -> None:
@@ -102,7 +102,7 @@ class Pynetdicom(Archiving):
 
     async def test_every_sample_in_every_transfer_syntax_comes_back_as_it_was(self) -> None:
         objects = distinct_samples()
-        archive = await archive_proxy(self)
+        archive = await self.archive_proxy()
         stored = await pynetdicom_scu.store(archive.port, CALLED, "SENDER", objects)
         kept = [one for one, status in zip(objects, stored, strict=True) if status == SUCCESS]
         received: list[tuple[str, bytes]] = []
@@ -164,7 +164,7 @@ class Pynetdicom(Archiving):
 
     async def test_a_destination_that_refuses_every_object_is_a_failed_list(self) -> None:
         destination = pynetdicom_scp(self, title="CLIENT", store_status=0xA700)
-        archive = await archive_proxy(self, destinations={"CLIENT": destination.port})
+        archive = await self.archive_proxy(destinations={"CLIENT": destination.port})
         await store(self, archive.port, CALLED, "STORESCU", OBJECTS)
         outcome = await pynetdicom_scu.move(archive.port, CALLED, "CLIENT", STUDY_MOVE, study_level(STUDY), "CLIENT")
         self.assertNotEqual(SUCCESS, outcome.final.Status)
@@ -179,7 +179,7 @@ class Pynetdicom(Archiving):
         self.assertLess(len(outcome.received), len(OBJECTS))
 
     async def test_the_same_object_again_is_a_success_and_kept_once(self) -> None:
-        archive = await archive_proxy(self)
+        archive = await self.archive_proxy()
         self.assertEqual([SUCCESS] * 3, await pynetdicom_scu.store(archive.port, CALLED, "SENDER", [CT, CT, CT]))
         await self.is_in_order(archive, 1)
 
@@ -222,7 +222,7 @@ class Dcmjs(Archiving):
     """dcmjs-dimse calls."""
 
     async def test_store(self) -> None:
-        archive = await archive_proxy(self)
+        archive = await self.archive_proxy()
         answers = await dcmjs_scu(self, "store", archive.port, CALLED, "DCMJS", *(str(one.path) for one in OBJECTS))
         self.assertEqual([SUCCESS] * len(OBJECTS), [answer["status"] for answer in answers])
         await self.is_in_order(archive, len(OBJECTS))
@@ -252,7 +252,7 @@ class Odil(Archiving):
         return (await checked(self, argv)).output
 
     async def test_store(self) -> None:
-        archive = await archive_proxy(self)
+        archive = await self.archive_proxy()
         await self.odil("store", archive, str(CT.path))
         await self.is_in_order(archive, 1)
 
@@ -271,7 +271,7 @@ class FromOrthanc(Archiving):
         """The archive, and an Orthanc that knows it and is known to it."""
         at = free_port()
         caller = await orthanc(self, {CALLED: at})
-        return await archive_proxy(self, port=at, destinations={caller.title: caller.port}), caller
+        return await self.archive_proxy(port=at, destinations={caller.title: caller.port}), caller
 
     async def test_store(self) -> None:
         archive, caller = await self.both()

@@ -15,7 +15,7 @@ from pynetdicom.association import Association
 
 from tests.e2e.base import EndToEnd
 from tests.support import pynetdicom_scu
-from tests.support.archive import archive_proxy
+from tests.support.archive import ArchiveCase
 from tests.support.dcmtk import dcmqrscp
 from tests.support.objects import Sample
 from tests.support.orthanc import orthanc
@@ -55,7 +55,7 @@ ORTHANC = NONE
 """Where Orthanc differs from the archive: nowhere."""
 
 
-class Agreement(EndToEnd):
+class Asking(ArchiveCase, EndToEnd):
     """The objects and the queries, and what they are answered."""
 
     timeout = 300
@@ -89,10 +89,18 @@ class Agreement(EndToEnd):
         for query, answers in zip(self.queries, told, strict=True):
             self.assertEqual(expected(query, self.objects, liberties), answers, query)
 
-    async def test_the_archive_answers_what_the_standard_says(self) -> None:
-        archive = await archive_proxy(self)
+
+class Answering(Asking):
+    """The archive is asked."""
+
+    async def test_it_answers_what_the_standard_says(self) -> None:
+        archive = await self.archive_proxy()
         self.assertEqual([0] * OBJECTS, await pynetdicom_scu.store(archive.port, CALLED, "SENDER", self.files))
         self.agree(await self.ask(archive.port, CALLED))
+
+
+class Agreement(Asking):
+    """Others are asked the same."""
 
     async def test_orthanc_answers_the_same(self) -> None:
         peer = await orthanc(self, {})

@@ -7,7 +7,6 @@ There are 60 of them, which takes long enough; ``DIMSEPROXY_STUDIES=1000`` in th
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections import Counter
 from functools import partial
 from random import Random
@@ -19,7 +18,7 @@ from twisted.internet.threads import deferToThread
 from bench.scu import Association
 from tests.calm.kill import an_object
 from tests.e2e.base import EndToEnd
-from tests.support.archive import ArchiveProxy, archive_proxy
+from tests.support.archive import ArchiveCase, ArchiveProxy
 from tests.support.flapping import WAYS, Flapping, flapping
 from tests.support.process import clock, until
 
@@ -29,11 +28,11 @@ FLAPS = 5
 FAR = 200.0
 
 TO = "pacs"
-AGAIN = {"to": TO, "retries": 1000, "backoff": 0.2, "longest_backoff": 0.5, "associations": 4}
+AGAIN = {"to": TO, "retries": 1000, "backoff": 0.05, "longest_backoff": 0.1, "associations": 4}
 """What goes wrong is tried again soon, and never given up."""
 
 
-class Dispatch(EndToEnd):
+class Dispatch(ArchiveCase, EndToEnd):
     """The archive, and a destination that cannot be relied on."""
 
     timeout = 400
@@ -43,7 +42,7 @@ class Dispatch(EndToEnd):
 
     async def dispatching(self, peer: Flapping, **dispatch: Any) -> ArchiveProxy:
         """An archive that sends what is complete to the peer."""
-        return await archive_proxy(self, **self.settings(peer, **dispatch))
+        return await self.archive_proxy(**self.settings(peer, **dispatch))
 
     def settings(self, peer: Flapping, **dispatch: Any) -> dict[str, Any]:
         """The settings of it."""
@@ -70,12 +69,8 @@ class Dispatch(EndToEnd):
         return await deferToThread(send)
 
     def states(self, archive: ArchiveProxy) -> dict[str, int]:
-        """How many studies are in each state, as the archive has it on disk."""
-        database = sqlite3.connect(f"file:{archive.data_dir / 'dimseproxy.db'}?mode=ro", uri=True)
-        try:
-            return dict(database.execute("SELECT state, count(*) FROM archive_dispatch GROUP BY state").fetchall())
-        finally:
-            database.close()
+        """How many studies are in each state, as the archive has it in its database."""
+        return dict(archive.rows("SELECT state, count(*) FROM archive_dispatch GROUP BY state"))
 
     @staticmethod
     def has_taken(peer: Flapping, count: int) -> bool:
@@ -105,7 +100,7 @@ class Dispatch(EndToEnd):
         sent = await self.store(archive, 60)
         await until(lambda: len(peer.taken) > 10, "some to arrive", FAR)
         await archive.proxy.process.kill()
-        again = await archive_proxy(self, data_dir=archive.data_dir, **self.settings(peer))
+        again = await self.archive_proxy(data_dir=archive.data_dir, **self.settings(peer))
         await until(lambda: self.states(again) == {"sent": 60}, "everything to be sent", FAR)
         self.assertEqual(sent, set(peer.taken))
 

@@ -1,90 +1,56 @@
-"""The archive on PostgreSQL: as on SQLite; and two proxies that share one archive."""
+"""
+What is shown of the archive on SQLite, on a real PostgreSQL.
+
+Only what has no database in it is not here: what other archives answer, and a full disk of the SQLite file.
+"""
 
 from __future__ import annotations
 
-from pydicom.dataset import Dataset
-from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind as STUDY_FIND
-from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelGet as STUDY_GET
-
-from tests.e2e.base import EndToEnd
-from tests.support import pynetdicom_scu
-from tests.support.archive import ArchiveProxy, archive_proxy
-from tests.support.objects import archive_samples
-from tests.support.postgresql import postgresql
-from tests.support.process import at_once, scratch
-from tests.support.proxy import CALLED
-from tests.support.pynetdicom_scu import study_level
-
-OBJECTS = archive_samples()
-STUDIES = sorted({one.study for one in OBJECTS})
-HALF = len(OBJECTS) // 2
-SUCCESS = 0x0000
+from tests.e2e import (
+    test_archive,
+    test_archive_agreement,
+    test_archive_disk,
+    test_archive_dispatch,
+    test_archive_shield,
+)
+from tests.support.archive import OnPostgreSQL
 
 
-class TwoOnOne(EndToEnd):
-    """Two proxies with one database and one folder."""
+class Dcmtk(OnPostgreSQL, test_archive.Dcmtk):
+    """DCMTK calls."""
 
-    def setUp(self) -> None:
-        self.needs_proxy()
 
-    async def pair(self) -> tuple[ArchiveProxy, ArchiveProxy]:
-        folder, database = scratch(self), postgresql().url()
-        first, second = [
-            await archive_proxy(self, archive={"folder": str(folder)}, database=database) for _ in range(2)
-        ]
-        return first, second
+class Pynetdicom(OnPostgreSQL, test_archive.Pynetdicom):
+    """pynetdicom calls."""
 
-    async def shows_all(self, archive: ArchiveProxy) -> None:
-        """Every study is found, and every object comes as it was stored."""
-        identifier = Dataset()
-        identifier.QueryRetrieveLevel = "STUDY"
-        identifier.StudyInstanceUID = ""
-        answers = await pynetdicom_scu.find(archive.port, CALLED, "FINDER", STUDY_FIND, identifier)
-        self.assertEqual(STUDIES, sorted(str(match.StudyInstanceUID) for _, match in answers if match is not None))
-        received = []
-        for study in STUDIES:
-            outcome = await pynetdicom_scu.get(archive.port, CALLED, "GETTER", STUDY_GET, study_level(study), OBJECTS)
-            received += outcome.received
-        self.assertEqual(sorted((one.sop_instance, one.data_set) for one in OBJECTS), sorted(received))
 
-    async def verified(self, archive: ArchiveProxy) -> None:
-        """`verify` finds each object once."""
-        result = await archive.command(self, "verify")
-        self.assertEqual(0, result.code, result.output)
-        self.assertIn(f"{len(OBJECTS)} files are whole, 0 damaged, 0 missing; 0 more", result.output)
+class Dcmjs(OnPostgreSQL, test_archive.Dcmjs):
+    """dcmjs-dimse calls."""
 
-    async def test_what_one_stores_the_other_shows(self) -> None:
-        first, second = await self.pair()
-        statuses = await pynetdicom_scu.store(first.port, CALLED, "SENDER", OBJECTS)
-        self.assertEqual([SUCCESS] * len(OBJECTS), statuses)
-        await self.shows_all(second)
 
-    async def test_both_store_halves_of_the_same_studies_at_once(self) -> None:
-        first, second = await self.pair()
-        statuses = await at_once(
-            pynetdicom_scu.store(first.port, CALLED, "SENDER", OBJECTS[::2]),
-            pynetdicom_scu.store(second.port, CALLED, "SENDER", OBJECTS[1::2]),
-        )
-        self.assertEqual({SUCCESS}, {status for some in statuses for status in some})
-        await self.shows_all(first)
-        await self.verified(second)
+class Odil(OnPostgreSQL, test_archive.Odil):
+    """odil calls."""
 
-    async def test_both_store_the_same_at_once(self) -> None:
-        first, second = await self.pair()
-        statuses = await at_once(
-            *(pynetdicom_scu.store(archive.port, CALLED, "SENDER", OBJECTS) for archive in (first, second) * 2)
-        )
-        self.assertEqual({SUCCESS}, {status for some in statuses for status in some})
-        await self.shows_all(second)
-        await self.verified(first)
 
-    async def test_one_is_killed_and_the_other_goes_on(self) -> None:
-        first, second = await self.pair()
-        await pynetdicom_scu.store(first.port, CALLED, "SENDER", OBJECTS[:HALF])
-        await first.proxy.process.kill()
-        self.assertEqual(
-            [SUCCESS] * (len(OBJECTS) - HALF),
-            await pynetdicom_scu.store(second.port, CALLED, "SENDER", OBJECTS[HALF:]),
-        )
-        await self.shows_all(second)
-        await self.verified(second)
+class FromOrthanc(OnPostgreSQL, test_archive.FromOrthanc):
+    """Orthanc calls."""
+
+
+class Answering(OnPostgreSQL, test_archive_agreement.Answering):
+    """200 queries about 500 objects."""
+
+
+class Shield(OnPostgreSQL, test_archive_shield.Shield):
+    """Callers see pseudonyms of what the archive holds."""
+
+
+class Export(OnPostgreSQL, test_archive_shield.Export):
+    """The archive holds pseudonyms of what callers store."""
+
+
+class Dispatch(OnPostgreSQL, test_archive_dispatch.Dispatch):
+    """Complete studies go to an outbound that comes and goes."""
+
+
+class FullDisk(OnPostgreSQL, test_archive_disk.FullDisk):
+    """The disk of the files is full; the database has another one."""

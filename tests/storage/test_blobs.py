@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
+import stat
+from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 from unittest.mock import patch
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import TestCase
 
-from dimseproxy.storage.blobs import Blobs
+from dimseproxy.storage.blobs import Blob, Blobs
 from dimseproxy.storage.encryption import CHUNK, Damaged, FileKeys, KeyMissing
 
 KEY = bytes(range(32))
@@ -68,6 +72,31 @@ class BlobsTests(InTheClear):
             self.assertRaises(OSError, writer.finish)
         self.assertEqual(self.files(), [])
 
+    def _synced(self, act: Callable[[], object]) -> list[bool]:
+        """Of what it waits for the disk: a file whose name is not there yet, or the folder of one that is."""
+        waited: list[bool] = []
+
+        def fsync(descriptor: int) -> None:
+            is_folder = stat.S_ISDIR(os.fstat(descriptor).st_mode)
+            self.assertEqual(is_folder, bool(list(self.blobs.names())))
+            waited.append(is_folder)
+
+        with patch.object(os, "fsync", fsync):
+            act()
+        return waited
+
+    def test_first_the_content_is_durable_then_the_name(self) -> None:
+        writer = self.blobs.create()
+        writer.write(CONTENT)
+        self.assertEqual(self._synced(writer.finish), [False, True])
+
+    def test_the_name_may_become_durable_later(self) -> None:
+        writer = self.blobs.create()
+        writer.write(CONTENT)
+        placed: list[Blob] = []
+        self.assertEqual(self._synced(lambda: placed.append(writer.place())), [False])
+        self.assertEqual(self._synced(lambda: self.blobs.keep_name(placed[0].name)), [True])
+
     def test_what_a_crash_left_is_gone_at_the_next_start(self) -> None:
         writer = self.blobs.create()
         writer.write(CONTENT)
@@ -77,7 +106,7 @@ class BlobsTests(InTheClear):
         self.assertEqual(self.files(), [])
 
     def test_no_file_has_to_wait_for_a_folder_to_be_made(self) -> None:
-        with patch.object(Path, "mkdir", side_effect=AssertionError):
+        with patch.object(os, "mkdir", side_effect=AssertionError):
             self.assertEqual(self.content(self.written()), CONTENT)
 
     def test_a_folder_that_is_gone_is_made_again(self) -> None:
@@ -90,6 +119,29 @@ class BlobsTests(InTheClear):
         writer.write(CONTENT)
         Blobs(self.root, self.keys).open()
         self.assertEqual(self.content(writer.finish().name), CONTENT)
+
+    def test_what_another_process_clears_away_before_it_is_locked_is_begun_again(self) -> None:
+        lock = fcntl.flock
+        calls: list[BinaryIO] = []
+
+        def late(file: BinaryIO, operation: int) -> None:
+            if not calls:
+                calls.append(file)
+                Blobs(self.root, self.keys).open()
+            lock(file, operation)
+
+        with patch.object(fcntl, "flock", late):
+            name = self.written()
+        self.assertEqual((len(calls), self.content(name)), (1, CONTENT))
+
+    def test_it_knows_what_is_there(self) -> None:
+        name = self.written()
+        self.assertEqual([self.blobs.exists(name), self.blobs.exists("0" * 64)], [True, False])
+
+    def test_what_cannot_be_opened_is_not_there(self) -> None:
+        name = self.written()
+        with patch.object(os, "open", side_effect=OSError(24, "too many open files")):
+            self.assertFalse(self.blobs.exists(name))
 
     def test_all_names(self) -> None:
         self.assertEqual({self.written(b"1"), self.written(b"2")}, set(self.blobs.names()))

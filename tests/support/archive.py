@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import attrs
+from sqlalchemy import Engine, create_engine, select, text
 from twisted.trial.unittest import TestCase
 
+from dimseproxy.storage.tables import METADATA
+from tests.support.postgresql import postgresql
 from tests.support.process import Result, free_port, run, scratch
 from tests.support.proxy import CALLED, TITLE, ProxyProcess, application, environment
+
+SQLITE: Final = "sqlite"
+"""The address of a database that is a file in `data_dir`."""
 
 LOCAL: Final = "local"
 """The name of the outbound that is the archive."""
@@ -24,16 +31,31 @@ class ArchiveProxy:
 
     @ivar port: where callers call.
     @ivar data_dir: where it keeps what it keeps.
+    @ivar database: a connection to its index, beside its own.
     """
 
     proxy: ProxyProcess
     port: int
     data_dir: Path
+    database: Engine
     title: str = CALLED
 
     async def command(self, case: TestCase, *words: str) -> Result:
         """Run one of the commands, such as `verify`, on the configuration of the proxy."""
         return await command(case, self.proxy.file, *words)
+
+    def rows(self, statement: str) -> list[Any]:
+        """What is in its database."""
+        with self.database.connect() as connection:
+            return list(connection.execute(text(statement)))
+
+    def database_content(self) -> bytes:
+        """Every value in its database."""
+        with self.database.connect() as connection:
+            rows = [row for table in METADATA.sorted_tables for row in connection.execute(select(table))]
+        return b"\0".join(
+            bytes(value) if isinstance(value, bytes) else str(value).encode() for row in rows for value in row
+        )
 
     def blobs(self) -> list[Path]:
         """The files of objects that are finished."""
@@ -85,7 +107,36 @@ async def archive_proxy(
     """
     port, data_dir = port or free_port(), data_dir or scratch(case)
     proxy = await ProxyProcess.start(case, configuration(port, data_dir, **settings), port, within=within)
-    return ArchiveProxy(proxy, port, data_dir)
+    address = settings.get("database", SQLITE)
+    engine = create_engine(
+        f"sqlite:///file:{data_dir / 'dimseproxy.db'}?mode=ro&uri=true" if address == SQLITE else address
+    )
+    case.addCleanup(engine.dispose)
+    return ArchiveProxy(proxy, port, data_dir, engine)
+
+
+class ArchiveCase(TestCase):
+    """A test whose archives are on SQLite."""
+
+    def address(self) -> str:
+        """The address of a new database, as the configuration writes it."""
+        return SQLITE
+
+    @functools.cached_property
+    def database(self) -> str:
+        """That of this test."""
+        return self.address()
+
+    async def archive_proxy(self, **settings: Any) -> ArchiveProxy:
+        """Start a proxy with an archive; `settings` are those of the function."""
+        return await archive_proxy(self, database=self.database, **settings)
+
+
+class OnPostgreSQL(ArchiveCase):
+    """The same on PostgreSQL; to be put before the class whose tests are meant."""
+
+    def address(self) -> str:
+        return postgresql().url()
 
 
 async def command(case: TestCase, file: Path, *words: str) -> Result:

@@ -38,6 +38,8 @@ class PostgreSQL:
     def __init__(self) -> None:
         self._programs = _programs()
         self.folder = Path(tempfile.mkdtemp(prefix="dimseproxy-postgresql-"))
+        # A proxy in a namespace of its own is nobody who may pass by its owner's rights.
+        self.folder.chmod(0o711)
         atexit.register(shutil.rmtree, self.folder, True)
         self._data = self.folder / "data"
         self._databases = itertools.count(1)

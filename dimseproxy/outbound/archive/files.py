@@ -2,13 +2,15 @@
 The files of the archive, from the reactor: what blocks runs in threads of the archive's own.
 
 A file is named by its content, so the same content may arrive again in the very moment in which nobody seems to need
-it any longer.  That is why a file is taken away here only, and why what arrives is held until the index knows it.
+it any longer.  That is why a file is taken away here only, why what arrives is held until the index knows it, and why
+the index, which other processes share, has the last word: it lets nobody write while a file is taken away, and who
+writes makes sure then that the file of the object is still there.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Final, Protocol, TypeVar
 
 from twisted.internet.defer import Deferred, DeferredList
@@ -21,6 +23,10 @@ from dimseproxy.storage.blobs import Blob, Blobs, BlobWriter
 log = Logger()
 
 _T = TypeVar("_T")
+
+#: Has a file taken away by the function, which says whether it did, while no object is in it and none can come to be;
+#: not where there is one.  Whether it was taken away comes in the Deferred.
+Release = Callable[[str, Callable[[], bool]], Deferred[bool]]
 
 #: How much is read in one hop to a thread.  Each slow reader holds two such steps, or three; hopping costs as much as
 #: reading some 100 KiB does.
@@ -76,18 +82,17 @@ class Incoming:
         self._blobs = blobs
         self._writer: BlobWriter | None = None
 
-    def write(self, pieces: Sequence[bytes | memoryview]) -> None:
+    def write(self, piece: bytes | memoryview) -> None:
         """More of it."""
         if self._writer is None:
             self._writer = self._blobs.create()
-        for piece in pieces:
-            self._writer.write(piece)
+        self._writer.write(piece)
 
     def finish(self) -> Blob:
-        """Make it durable."""
+        """Make it durable; its name is after `Files.keep_name`."""
         assert self._writer is not None
         writer, self._writer = self._writer, None
-        return writer.finish()
+        return writer.place()
 
     def discard(self) -> None:
         """Nothing of it is wanted; a file that was finished stays."""
@@ -114,15 +119,18 @@ class Files:
         """A file to be received; nothing of it is on the disk yet."""
         return Incoming(self.blobs)
 
-    async def finish(self, work: Callable[[], Blob]) -> Blob:
+    async def finish(self, work: Callable[[], Blob | None]) -> Blob | None:
         """
-        Finish a file, and keep it until `let_go`.
+        Go on with a file, and, when it is finished, keep it until `let_go`.
 
-        @param work: done in a thread; finishes the file.
+        @param work: done in a thread; finishes the file, or does not yet.
+        @return: what it returned.
         @raise FileNotFoundError: the same content was taken away in that very moment.
         """
         removals = self._removals
         blob = await self.in_thread(work)
+        if blob is None:
+            return None
         self._held[blob.name] += 1
         try:
             waiting = self._removing.get(blob.name)
@@ -137,17 +145,25 @@ class Files:
             raise
         return blob
 
+    def keep_name(self, name: str) -> Deferred[None]:
+        """
+        Make the name of a finished file durable.
+
+        @return: fails with `OSError` where the disk does not take it.
+        """
+        return self.in_thread(lambda: self.blobs.keep_name(name))
+
     def let_go(self, name: str) -> None:
         """The index knows of a file that `finish` gave, or never will."""
         self._held[name] -= 1
         if not self._held[name]:
             del self._held[name]
 
-    async def remove(self, name: str, is_used: Callable[[str], Deferred[bool]]) -> bool:
+    async def remove(self, name: str, release: Release) -> bool:
         """
         Take a file away, unless somebody needs it.
 
-        @param is_used: asks the index.
+        @param release: that of the index.
         @return: whether it was taken away.
         """
         if self._held[name] or name in self._removing:
@@ -155,17 +171,23 @@ class Files:
         waiting: list[Deferred[None]] = []
         self._removing[name] = waiting
         try:
-            if await is_used(name) or self._held[name]:
-                return False
-            await self.in_thread(lambda: self.blobs.delete(name))
-            self._removals += 1
-            return True
+            is_removed = await release(name, lambda: self._take_away(name))
+            self._removals += is_removed
+            return is_removed
         finally:
             del self._removing[name]
             for deferred in waiting:
                 deferred.callback(None)
 
-    def remove_later(self, name: str, is_used: Callable[[str], Deferred[bool]]) -> None:
+    def _take_away(self, name: str) -> bool:
+        """This blocks."""
+        # It may have arrived while the index was waited for.
+        if self._held[name]:
+            return False
+        self.blobs.delete(name)
+        return True
+
+    def remove_later(self, name: str, release: Release) -> None:
         """The same, and nobody waits for it."""
 
         def done(result: bool | Failure | None) -> None:
@@ -174,7 +196,7 @@ class Files:
                 kind = getattr(result.type, "__name__", "unknown")
                 log.warn("a file that nobody needs is left over: {kind}", kind=kind)
 
-        removal: Deferred[bool | None] = Deferred.fromCoroutine(self.remove(name, is_used))
+        removal: Deferred[bool | None] = Deferred.fromCoroutine(self.remove(name, release))
         self._later.add(removal)
         removal.addBoth(done)
 
@@ -185,15 +207,7 @@ class Files:
 
     async def exists(self, name: str) -> bool:
         """Whether there is such a file; what is in it is not looked at."""
-
-        def look() -> bool:
-            try:
-                self.blobs.size(name)
-            except FileNotFoundError:
-                return False
-            return True
-
-        return await self.in_thread(look)
+        return await self.in_thread(lambda: self.blobs.exists(name))
 
     def read(self, name: str) -> DataSetReader:
         """

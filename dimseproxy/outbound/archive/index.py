@@ -58,6 +58,7 @@ _WITNESS_PLACE: Final = "archive seal"
 class Index:
     """
     @param ae_title: that the archive is retrieved from by.
+    @param has_file: whether a file is there; called in a thread.
     @param duplicates: what becomes of another content under a SOP Instance UID that is there.
     @param seal: what the index is encrypted with; None: it is in the clear.
     """
@@ -67,11 +68,13 @@ class Index:
         database: Database,
         clock: IReactorTime,
         ae_title: str,
+        has_file: Callable[[str], bool],
         duplicates: Duplicates = Duplicates.KEEP,
         seal: Seal | None = None,
     ) -> None:
         self._database = database
         self._ae_title = ae_title
+        self._has_file = has_file
         self._duplicates = duplicates
         self._seal = seal
         self._columns = Columns(seal)
@@ -104,9 +107,7 @@ class Index:
 
     def add_many(self, instances: Sequence[Instance]) -> Deferred[list[Added]]:
         """Write objects in one transaction, in their order."""
-        return self._database.run(
-            lambda connection: writing.add(connection, self._columns, self._duplicates, instances)
-        )
+        return self._database.run(lambda connection: self._add(connection, instances))
 
     def find(self, query: Query, after: int = 0) -> Deferred[Page]:
         """
@@ -169,8 +170,21 @@ class Index:
 
     def uses(self, blob: str) -> Deferred[bool]:
         """Whether an object is in the file of this name."""
-        statement = select(_INSTANCE.id).where(_INSTANCE.blob == blob).limit(1)
-        return self._database.read(lambda connection: connection.scalar(statement) is not None)
+        return self._database.read(lambda connection: _uses(connection, blob))
+
+    def release(self, blob: str, delete: Callable[[], bool]) -> Deferred[bool]:
+        """
+        Have a file deleted, unless an object is in it; nobody writes one meanwhile, in this process or another.
+
+        @param delete: deletes it, or does not; called in a thread.
+        @return: whether it did.
+        """
+
+        def work(connection: Connection) -> bool:
+            writing.lock(connection)
+            return not _uses(connection, blob) and delete()
+
+        return self._database.run(work)
 
     def remove_study(self, study: str) -> Deferred[list[str]]:
         """
@@ -214,8 +228,10 @@ class Index:
         return self._database.run(work)
 
     def _write(self, connection: Connection, additions: Sequence[_Addition]) -> list[Added]:
-        instances = [addition.instance for addition in additions]
-        return writing.add(connection, self._columns, self._duplicates, instances)
+        return self._add(connection, [addition.instance for addition in additions])
+
+    def _add(self, connection: Connection, instances: Sequence[Instance]) -> list[Added]:
+        return writing.add(connection, self._columns, self._duplicates, self._has_file, instances)
 
     def _written(self, additions: Sequence[_Addition], added: list[Added]) -> None:
         for addition, outcome in zip(additions, added, strict=True):
@@ -325,6 +341,10 @@ class _Addition:
     def __init__(self, instance: Instance) -> None:
         self.instance = instance
         self.added = Added(Outcome.REFUSED)
+
+
+def _uses(connection: Connection, blob: str) -> bool:
+    return connection.scalar(select(_INSTANCE.id).where(_INSTANCE.blob == blob).limit(1)) is not None
 
 
 def _next(rows: Sequence[Any], limit: int) -> int | None:

@@ -30,6 +30,8 @@ class Outcome(Enum):
     REPLACED = "replaced"
     KEPT = "kept"
     REFUSED = "refused"
+    #: Another process took its file away before it was written.
+    GONE = "gone"
 
 
 @frozen
@@ -59,10 +61,12 @@ class Added:
     """
     @ivar superseded: the name of a file that this object, or the one it replaced, was in, and that the index does not
         refer to any more.
+    @ivar instead: the name of another file that the same data set is in: that one is kept.
     """
 
     outcome: Outcome
     superseded: str | None = None
+    instead: str | None = None
 
 
 @frozen

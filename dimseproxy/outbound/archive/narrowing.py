@@ -6,7 +6,7 @@ that matches.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any, Final
 
 from sqlalchemy import Column, ColumnElement, Select, and_, or_, select
@@ -46,12 +46,30 @@ _LAST: Final = "\U0010ffff"
 _WILDCARD: Final = re.compile(r"[*?]")
 
 
-def statement_of(query: Query, columns: Columns, after: int, limit: int) -> Select[Any]:
+def numbers_of(query: Query, columns: Columns) -> Select[Any] | None:
+    """
+    The numbers of the studies (at the level of patients: of those) that the days and names which are asked for leave,
+    in no order.  None where these do not narrow it, or something else leaves fewer.
+
+    Who asks for the first rows in their order has SQLite read them in that order, up to the last one if few match.  The
+    numbers alone come from an index, and say whether these are few.
+    """
+    if any(isinstance(query.conditions.get(tag), Exactly) for tag in (PATIENT_ID, STUDY_INSTANCE, ACCESSION_NUMBER)):
+        return None
+    conditions = tuple(_ranges(query, columns))
+    table = TABLES[min(query.level, Level.STUDY)]
+    return select(table.c.id).where(*conditions) if conditions else None
+
+
+def statement_of(
+    query: Query, columns: Columns, after: int, limit: int, among: Collection[int] | None = None
+) -> Select[Any]:
     """
     The rows that may be answers, in the order of their numbers: the number, and for each level from the study (or of
     the patient alone) what its row is found by and its attributes; then what is counted and told of it.
 
     @param after: the number after which to begin.
+    @param among: all that `numbers_of` gives, if that is known.
     """
     level = query.level
     table = TABLES[level]
@@ -74,6 +92,8 @@ def statement_of(query: Query, columns: Columns, after: int, limit: int) -> Sele
         )
     for condition in _narrowed(query, columns):
         statement = statement.where(condition)
+    if among is not None:
+        statement = statement.where(TABLES[min(level, Level.STUDY)].c.id.in_(among))
     return statement.where(table.c.id > after).order_by(table.c.id).limit(limit)
 
 
@@ -94,16 +114,10 @@ def _narrowed(query: Query, columns: Columns) -> Iterable[ColumnElement[bool]]:
     asked, level = query.conditions, query.level
     patient = _PATIENT if level is Level.PATIENT else _STUDY
     yield from _exactly(asked.get(PATIENT_ID), patient.patient_id, "patient", columns)
-    if not columns.is_sealed:
-        yield from _name(asked.get(PATIENT_NAME), patient.name)
+    yield from _ranges(query, columns)
     if level >= Level.STUDY:
         yield from _exactly(asked.get(STUDY_INSTANCE), _STUDY.uid, "uid", columns)
         yield from _exactly(asked.get(ACCESSION_NUMBER), _STUDY.accession, "accession", columns)
-        if not columns.is_sealed:
-            days = day_range(asked.get(STUDY_DATE))
-            if days is not None:
-                yield _STUDY.date >= days[0]
-                yield _STUDY.date <= days[1]
         modalities = asked.get(MODALITIES_IN_STUDY)
         if isinstance(modalities, Exactly):
             yield (
@@ -124,6 +138,17 @@ def _narrowed(query: Query, columns: Columns) -> Iterable[ColumnElement[bool]]:
         sop_class = asked.get(SOP_CLASS)
         if isinstance(sop_class, Exactly):
             yield _INSTANCE.sop_class.in_(_plain(sop_class))
+
+
+def _ranges(query: Query, columns: Columns) -> Iterable[ColumnElement[bool]]:
+    """Names and days; nobody finds them in an index that is encrypted."""
+    if columns.is_sealed:
+        return
+    yield from _name(query.conditions.get(PATIENT_NAME), (_PATIENT if query.level is Level.PATIENT else _STUDY).name)
+    days = day_range(query.conditions.get(STUDY_DATE)) if query.level >= Level.STUDY else None
+    if days is not None:
+        yield _STUDY.date >= days[0]
+        yield _STUDY.date <= days[1]
 
 
 def _exactly(

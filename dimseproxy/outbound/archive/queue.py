@@ -2,7 +2,7 @@
 What is to be dispatched, and how far it got: rows of the database, so that no restart forgets any of it.
 
 Whoever sends a study owns its row for a while, and says in time that it still does; another proxy, or this one after a
-crash, takes up what nobody speaks for.
+crash, takes up what nobody speaks for, or what was left by the one that it comes after.
 """
 
 from __future__ import annotations
@@ -161,6 +161,17 @@ class Queue:
 
         # A transaction that may write keeps others from writing: none is begun for nothing.
         return self._database.read(lambda connection: connection.scalar(due)).addCallback(is_there)
+
+    def take_over(self) -> Deferred[int]:
+        """
+        Nobody else sends any longer: what others did not finish is due now.  Should one of them still be alive, it
+        learns that its dispatch is another's.
+
+        @return: how many there are.
+        """
+        others = (_DISPATCH.state == State.SENDING.value) & (_DISPATCH.owner != self._owner)
+        due = update(ARCHIVE_DISPATCH).where(others).values(due=self._clock.seconds(), owner=None)
+        return self._database.run(lambda connection: connection.execute(due).rowcount)
 
     def _job(self, connection: Connection, number: int) -> Job:
         completion = ARCHIVE_COMPLETION.c

@@ -1,24 +1,28 @@
 """
 C-STORE into the archive (PS3.4 B).
 
-The data set is written as it comes, in steps, to a file that nobody sees; when it is whole, durable, and in the index,
-and not before, its sender hears of success.  A small object takes one hop to a thread for all of that.
+The data set is written as it comes, to a file that nobody sees; when it is whole, durable, and in the index, and not
+before, its sender hears of success.  One thread at a time works on an object, with whatever has come by then, so that a
+slow sender holds none, a quick one finds its object hashed and written when its last byte comes, and a small object
+takes one hop for all of that.
 """
 
 from __future__ import annotations
 
 import errno
 import hashlib
+from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from dimseproxy.dataset.encoding import Encoding, encoding_of
 from dimseproxy.dimse.command_set import Element, response_to
-from dimseproxy.dimse.parts import Command
+from dimseproxy.dimse.parts import Command, DataSetFragment
 from dimseproxy.dimse.status import Status
 from dimseproxy.errors import OperationRefused
 from dimseproxy.outbound.archive.association import ArchiveAssociation
@@ -31,8 +35,8 @@ from dimseproxy.storage.blobs import Blob
 
 log = Logger()
 
-#: How much is written in one hop to a thread.
-WRITE_STEP: Final = 1024 * 1024
+#: How much of an object may wait for the disk before no more is taken.
+MAX_WAITING: Final = 1024 * 1024
 #: How much of a data set is looked at for the attributes of the index: what lies behind is not found by them.
 MAX_HEAD_LENGTH: Final = 256 * 1024
 
@@ -42,7 +46,7 @@ class StoresInstances(Protocol):
 
     def add(self, instance: Instance) -> Deferred[Added]: ...
 
-    def uses(self, blob: str) -> Deferred[bool]: ...
+    def release(self, blob: str, delete: Callable[[], bool]) -> Deferred[bool]: ...
 
 
 class Receiving:
@@ -82,9 +86,8 @@ class Receiving:
         self._admit()
         sop_instance = command_set.text(Element.AFFECTED_SOP_INSTANCE_UID)
         sender = association.established.request.calling_ae_title
-        incoming = self._files.incoming()
         arrival = _Arrival(
-            incoming,
+            self._files.incoming(),
             file_head(sop_class, sop_instance, context.transfer_syntax, sender),
             encoding,
             sop_class,
@@ -92,44 +95,56 @@ class Receiving:
         )
         try:
             blob = await self._receive(association, arrival)
-        except BaseException as error:
-            await self._files.in_thread(incoming.discard)
-            if isinstance(error, OSError):
-                raise _disk_refuses(error) from None
-            raise
-        attributes = arrival.attributes
-        assert attributes is not None
-        instance = Instance(
-            attributes=attributes,
-            transfer_syntax=context.transfer_syntax,
-            blob=blob.name,
-            size=blob.size,
-            digest=arrival.digest,
-            sender=sender,
-            received=self._clock.seconds(),
-        )
-        await self._add(instance)
+            attributes = arrival.attributes
+            assert attributes is not None
+            instance = Instance(
+                attributes=attributes,
+                transfer_syntax=context.transfer_syntax,
+                blob=blob.name,
+                size=blob.size,
+                digest=arrival.digest,
+                sender=sender,
+                received=self._clock.seconds(),
+            )
+            await self._add(instance)
+        except OSError as error:
+            raise _disk_refuses(error) from None
         await association.deliver([Command(request.context_id, response_to(command_set, Status.SUCCESS))])
 
     async def _receive(self, association: ArchiveAssociation, arrival: _Arrival) -> Blob:
-        while True:
-            fragment = await association.data_set()
-            for view in fragment.views:
-                arrival.take(view)
-            if fragment.is_last:
-                return await self._files.finish(arrival.finish)
-            if arrival.waiting >= WRITE_STEP:
-                await self._files.in_thread(arrival.write)
+        writing = _Writing(self._files, arrival)
+        try:
+            while not arrival.is_whole:
+                arrival.take(await association.data_set())
+                writing.go_on()
+                if arrival.is_whole or arrival.waiting >= MAX_WAITING:
+                    await writing.pause()
+                writing.check()
+            return writing.blob
+        except Exception:
+            await writing.pause()
+            await self._files.in_thread(arrival.discard)
+            raise
 
     async def _add(self, instance: Instance) -> None:
+        # Side by side: each of them waits for the disk. What a power failure leaves of it was not acknowledged.
+        naming = DeferredList([self._files.keep_name(instance.blob)], consumeErrors=True)
         try:
             added = await self._index.add(instance)
         finally:
+            ((_, named),) = await naming
             self._files.let_go(instance.blob)
         if added.superseded is not None:
-            self._files.remove_later(added.superseded, self._index.uses)
+            self._files.remove_later(added.superseded, self._index.release)
+        if isinstance(named, Failure):
+            named.raiseException()
+        if added.instead is not None:
+            # It may have come in this very moment, and its sender not be answered yet.
+            await self._files.keep_name(added.instead)
         if added.outcome is Outcome.REFUSED:
             raise OperationRefused(Status.DUPLICATE_SOP_INSTANCE, "There is another object of this SOP instance")
+        if added.outcome is Outcome.GONE:
+            raise OperationRefused(Status.OUT_OF_RESOURCES, "Its file was taken away by another process: send it again")
         if added.outcome in (Outcome.NEW, Outcome.REPLACED):
             attributes = instance.attributes
             self._events.publish(
@@ -146,7 +161,12 @@ class Receiving:
 
 
 class _Arrival:
-    """An object on its way into a file."""
+    """
+    An object on its way into a file: the reactor takes what comes, and a thread writes it.
+
+    @ivar is_whole: whether all of it was taken.
+    @ivar attributes: known when it is finished.
+    """
 
     def __init__(
         self, incoming: Incoming, file_head: bytes, encoding: Encoding, sop_class: str, sop_instance: str
@@ -155,48 +175,124 @@ class _Arrival:
         self._encoding = encoding
         self._sop_class = sop_class
         self._sop_instance = sop_instance
+        #: The reactor appends to it while a thread takes from it.
+        self._pieces: deque[memoryview] = deque()
         self._file_head = file_head
-        self._pieces: list[bytes | memoryview] = []
-        self._head = bytearray()
+        self._head: list[memoryview] = []
         #: Of the data set alone: the same object from another sender is the same object.
         self._digest = hashlib.sha256()
-        #: How many bytes wait to be written.
-        self.waiting = 0
+        #: Bytes of the data set; the reactor alone counts the first, a thread alone the second.
+        self._taken = 0
+        self._written = 0
+        self.is_whole = False
         self.attributes: Attributes | None = None
 
-    def take(self, view: memoryview) -> None:
-        """More of the data set."""
-        self._pieces.append(view)
-        self.waiting += len(view)
-        missing = MAX_HEAD_LENGTH - len(self._head)
-        if missing > 0:
-            self._head += view[:missing]
+    @property
+    def waiting(self) -> int:
+        """How many bytes wait to be written."""
+        return self._taken - self._written
 
     @property
     def digest(self) -> bytes:
         """SHA-256 of what was written of the data set."""
         return self._digest.digest()
 
-    def write(self) -> None:
-        """Write what waits.  This blocks."""
-        pieces, self._pieces = self._pieces, []
-        self.waiting = 0
-        for piece in pieces:
-            self._digest.update(piece)
-        if self._file_head:
-            pieces.insert(0, self._file_head)
-            self._file_head = b""
-        self._incoming.write(pieces)
+    def take(self, fragment: DataSetFragment) -> None:
+        """More of the data set."""
+        for view in fragment.views:
+            if self._taken < MAX_HEAD_LENGTH:
+                self._head.append(view[: MAX_HEAD_LENGTH - self._taken])
+            self._pieces.append(view)
+            self._taken += len(view)
+        # In the end: what a thread finds when it sees this is all.
+        self.is_whole = fragment.is_last
 
-    def finish(self) -> Blob:
-        """Write the rest, see who the object is, and make it durable.  This blocks."""
-        attributes = read_attributes(bytes(self._head), self._encoding)
+    def go_on(self) -> Blob | None:
+        """
+        Write what waits; when that is all, make it durable.  This blocks.
+
+        @return: the file, when it is finished.
+        @raise OperationRefused: the object is not the announced one, or could never be found again.
+        """
+        while True:
+            is_whole = self.is_whole
+            if self.attributes is None and (is_whole or self._taken >= MAX_HEAD_LENGTH):
+                self._read_attributes()
+            while self._pieces:
+                self._write(self._pieces.popleft())
+            if is_whole:
+                return self._incoming.finish()
+            if not self._pieces and not self.is_whole:
+                return None
+
+    def discard(self) -> None:
+        """Nothing of it is wanted.  This blocks."""
+        self._incoming.discard()
+
+    def _write(self, piece: memoryview) -> None:
+        if self._file_head:
+            self._incoming.write(self._file_head)
+            self._file_head = b""
+        self._digest.update(piece)
+        self._incoming.write(piece)
+        self._written += len(piece)
+
+    def _read_attributes(self) -> None:
+        attributes = read_attributes(b"".join(self._head), self._encoding)
         if attributes.sop_instance != self._sop_instance or attributes.sop_class != self._sop_class:
             # PS3.4 B.2.3: data set does not match SOP class.
             raise OperationRefused(Status.IDENTIFIER_DOES_NOT_MATCH, "The data set is not the announced object")
         self.attributes = attributes
-        self.write()
-        return self._incoming.finish()
+        self._head.clear()
+
+
+class _Writing:
+    """What the reactor does to have an arrival written: one hop to a thread after the other."""
+
+    def __init__(self, files: Files, arrival: _Arrival) -> None:
+        self._files = files
+        self._arrival = arrival
+        self._is_under_way = False
+        self._pause: Deferred[None] | None = None
+        self._blob: Blob | None = None
+        self._failure: Failure | None = None
+
+    @property
+    def blob(self) -> Blob:
+        """The file; to be asked when all was taken, after a pause that was checked."""
+        assert self._blob is not None
+        return self._blob
+
+    def go_on(self) -> None:
+        """See that what was taken is written, unless it failed before."""
+        if not self._is_under_way and self._failure is None:
+            self._is_under_way = True
+            Deferred.fromCoroutine(self._files.finish(self._arrival.go_on)).addBoth(self._done)
+
+    def check(self) -> None:
+        """Raise what it failed with, if it did."""
+        if self._failure is not None:
+            self._failure.raiseException()
+
+    async def pause(self) -> None:
+        """Wait until no thread has anything to do with it."""
+        if self._is_under_way:
+            self._pause = Deferred()
+            await self._pause
+
+    def _done(self, result: Blob | Failure | None) -> None:
+        self._is_under_way = False
+        if isinstance(result, Failure):
+            self._failure = result
+        elif result is not None:
+            self._blob = result
+        elif self._arrival.waiting > 0 or self._arrival.is_whole:
+            # It came when the thread had just looked for it.
+            self.go_on()
+            return
+        pause, self._pause = self._pause, None
+        if pause is not None:
+            pause.callback(None)
 
 
 def _disk_refuses(error: OSError) -> OperationRefused:

@@ -25,7 +25,7 @@ from dimseproxy.dimse.status import Status
 from dimseproxy.errors import OperationRefused
 from dimseproxy.outbound.archive import writing
 from dimseproxy.outbound.archive.events import Events, ObjectsRefused
-from dimseproxy.outbound.archive.files import Files
+from dimseproxy.outbound.archive.files import Files, Release
 from dimseproxy.outbound.archive.queue import State
 from dimseproxy.storage.database import Database
 from dimseproxy.storage.errors import DatabaseUnavailable
@@ -65,7 +65,7 @@ class Retention:
     """
     Deletes studies, those first of which the last object came first.
 
-    @param is_used: asks the index whether an object is in a file.
+    @param release: has the index see to it that no object is in a file that is deleted.
     """
 
     def __init__(
@@ -73,13 +73,13 @@ class Retention:
         database: Database,
         clock: IReactorTime,
         files: Files,
-        is_used: Callable[[str], Deferred[bool]],
+        release: Release,
         bounds: Bounds,
     ) -> None:
         self._database = database
         self._clock = clock
         self._files = files
-        self._is_used = is_used
+        self._release = release
         self._bounds = bounds
         self._call = LoopingCall(self._look)
         self._call.clock = clock
@@ -125,19 +125,20 @@ class Retention:
     async def _delete_until(self, removable: Select[Any], size: int | None) -> int:
         """Delete studies until there are no more, or all that are left take no more than C{size}."""
         deleted = 0
-        oldest = removable.order_by(_last_received(), _SERIES.study).limit(MOST_TOGETHER)
+        total = select(func.sum(_SERIES.size)).scalar_subquery()
+        # In one statement: what another process deletes is in both, or in neither.
+        oldest = removable.add_columns(total).order_by(_last_received(), _SERIES.study).limit(MOST_TOGETHER)
         while not self._is_stopping:
-            excess = 0 if size is None else await self._database.read(_total_size) - size
-            if size is not None and excess <= 0:
-                break
             found = await self._database.read(lambda connection: connection.execute(oldest).all())
             before = deleted
-            for study, last_received, study_size in found:
+            excess = 0 if size is None or not found else int(found[0][3]) - size
+            for study, last_received, study_size, _ in found:
                 if self._is_stopping or (size is not None and excess <= 0):
                     break
                 if await self._delete_study(study, last_received):
                     deleted += 1
-                    excess -= int(study_size)
+                # Also where it is gone already. One that has grown is made up for by another look.
+                excess -= int(study_size)
             if deleted == before:
                 break
         return deleted
@@ -147,7 +148,7 @@ class Retention:
         blobs = await self._database.run(lambda connection: self._take_out(connection, study, last_received))
         for blob in blobs or ():
             try:
-                await self._files.remove(blob, self._is_used)
+                await self._files.remove(blob, self._release)
             except OSError as error:
                 # Nobody finds it any longer but those who compare the files with the index.
                 log.error("a file cannot be deleted: {error}", error=errno.errorcode.get(error.errno or 0, "unknown"))
@@ -230,10 +231,6 @@ class Watermark:
 
 def _last_received() -> Any:
     return func.max(_SERIES.last_received)
-
-
-def _total_size(connection: Connection) -> int:
-    return int(connection.scalar(select(func.sum(_SERIES.size))) or 0)
 
 
 def _missed(failure: Failure) -> None:

@@ -26,7 +26,7 @@ from dimseproxy.outbound.archive.levels import (
     Level,
     name_of,
 )
-from dimseproxy.outbound.archive.narrowing import statement_of
+from dimseproxy.outbound.archive.narrowing import numbers_of, statement_of
 from dimseproxy.outbound.archive.querying import Query
 from dimseproxy.storage.tables import ARCHIVE_INSTANCE, ARCHIVE_PATIENT, ARCHIVE_SERIES, ARCHIVE_STUDY
 
@@ -39,6 +39,9 @@ PAGE: Final = 200
 
 #: Rows that are looked at for a page where few of them match.
 MOST_LOOKED_AT: Final = 2_000
+
+#: Studies that are told to the database by their numbers.
+MOST_NUMBERED: Final = 1_000
 
 
 @frozen
@@ -66,7 +69,8 @@ def find(connection: Connection, columns: Columns, query: Query, ae_title: str, 
     """
     is_universal = not query.matches and not query.derived
     limit = PAGE if is_universal else MOST_LOOKED_AT
-    rows = connection.execute(statement_of(query, columns, after, limit)).all()
+    among = _few(connection, query, columns)
+    rows = connection.execute(statement_of(query, columns, after, limit, among)).all()
     reading, deriving, answering = _reading(query.level, columns), _Deriving(query), Answering(query, ae_title)
     answers: list[Answer] = []
     looked_at = 0
@@ -83,6 +87,15 @@ def find(connection: Connection, columns: Columns, query: Query, ae_title: str, 
         looked_at = min(looked_at + PAGE, len(rows))
     is_last = looked_at == len(rows) and len(rows) < limit
     return Page(tuple(answers), None if is_last else rows[looked_at - 1][0])
+
+
+def _few(connection: Connection, query: Query, columns: Columns) -> Sequence[int] | None:
+    """What `numbers_of` gives, where that is little."""
+    statement = numbers_of(query, columns)
+    if statement is None:
+        return None
+    numbers = connection.scalars(statement.limit(MOST_NUMBERED + 1)).all()
+    return numbers if len(numbers) <= MOST_NUMBERED else None
 
 
 def _reading(level: Level, columns: Columns) -> Callable[[Sequence[Any]], _Candidate]:

@@ -1,17 +1,20 @@
 """
 Statements that are run for every object.
 
-SQLAlchemy takes longer to look at a statement than SQLite takes to run it.  These are compiled once for each kind of
-database, and given to its driver as they are.
+SQLAlchemy takes longer to look at a statement, and at its result, than SQLite takes to run it.  These are compiled once
+for each kind of database, and given to its driver as they are.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from typing import Any, Final
 
 from sqlalchemy import Column, Connection, Executable, bindparam, select
 from sqlalchemy.sql import ClauseElement
+
+from dimseproxy.storage.errors import as_of_sqlalchemy, driver_errors
 
 #: So few values are asked for one after the other, which is cheaper than a statement for that number of them.
 _FEW: Final = 8
@@ -39,11 +42,19 @@ class Statement:
         Run it, once with each of these values.
 
         @return: the rows that it gives, if it gives any; those of one run only.
+        @raise DBAPIError: the driver does not do it, as elsewhere in SQLAlchemy.
         """
         text, order = self._compiled_for(connection)
         values: list[Any] = [row if order is None else tuple([row[name] for name in order]) for row in rows]
-        result = connection.exec_driver_sql(text, values[0] if len(values) == 1 else values)
-        return result.fetchall() if result.returns_rows else ()
+        with closing(connection.connection.cursor()) as cursor:
+            try:
+                if len(values) == 1:
+                    cursor.execute(text, values[0])
+                else:
+                    cursor.executemany(text, values)
+                return cursor.fetchall() if cursor.description else ()
+            except driver_errors(connection) as error:
+                raise as_of_sqlalchemy(connection, error) from None
 
     def _compiled_for(self, connection: Connection) -> tuple[str, Sequence[str] | None]:
         found = self._compiled.get(connection.dialect.name)

@@ -72,14 +72,21 @@ def chunks(values: Iterable[str]) -> Iterator[list[str]]:
         yield ordered[start : start + MOST_ASKED]
 
 
-def add(connection: Connection, columns: Columns, duplicates: Duplicates, instances: Sequence[Instance]) -> list[Added]:
+def add(
+    connection: Connection,
+    columns: Columns,
+    duplicates: Duplicates,
+    has_file: Callable[[str], bool],
+    instances: Sequence[Instance],
+) -> list[Added]:
     """
     Write objects, in their order.
 
+    @param has_file: whether a file is there.  It is asked while nobody else can write: none is taken away meanwhile.
     @return: what became of each.
     """
     lock(connection)
-    return _Adding(connection, columns, duplicates).add(instances)
+    return _Adding(connection, columns, duplicates, has_file).add(instances)
 
 
 def remove(connection: Connection, instances: Collection[int]) -> list[str]:
@@ -106,10 +113,13 @@ def remove(connection: Connection, instances: Collection[int]) -> list[str]:
 class _Adding:
     """One group of objects."""
 
-    def __init__(self, connection: Connection, columns: Columns, duplicates: Duplicates) -> None:
+    def __init__(
+        self, connection: Connection, columns: Columns, duplicates: Duplicates, has_file: Callable[[str], bool]
+    ) -> None:
         self._connection = connection
         self._columns = columns
         self._duplicates = duplicates
+        self._has_file = has_file
         #: By what each instance is found by: the instance as it will be.
         self._wanted: dict[str, Instance] = {}
         self._digests: dict[str, tuple[bytes, str]] = {}
@@ -132,10 +142,14 @@ class _Adding:
             digest, blob = there
             mine = None if instance.blob == blob else instance.blob
             if digest == instance.digest:
-                return Added(Outcome.IDENTICAL, mine)
-            if self._duplicates is not Duplicates.REPLACE:
+                # Where the power failed before its sender was answered, a row may have outlived the name of its file.
+                if self._has_file(blob):
+                    return Added(Outcome.IDENTICAL, mine, None if mine is None else blob)
+            elif self._duplicates is not Duplicates.REPLACE:
                 outcome = Outcome.KEPT if self._duplicates is Duplicates.KEEP else Outcome.REFUSED
                 return Added(outcome, mine)
+        if not self._has_file(instance.blob):
+            return Added(Outcome.GONE)
         self._digests[uid] = (instance.digest, instance.blob)
         self._wanted[uid] = instance
         if there is None:

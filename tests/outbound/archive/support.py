@@ -35,12 +35,20 @@ from tests.support.process import scratch
 class Kept:
     """An archive, and what it is made of.  The test stops it."""
 
-    def __init__(self, case: TestCase, duplicates: Duplicates = Duplicates.KEEP, **options: Any) -> None:
-        self.folder: Path = scratch(case)
+    def __init__(
+        self,
+        case: TestCase,
+        duplicates: Duplicates = Duplicates.KEEP,
+        *,
+        folder: Path | None = None,
+        where: str | None = None,
+        **options: Any,
+    ) -> None:
+        self.folder: Path = folder or scratch(case)
         self.blobs = Blobs(self.folder / "archive")
         clock = IReactorTime(reactor)
-        self.database = Database(self.folder / "index.db", IReactorFromThreads(reactor), clock)
-        self.index = Index(self.database, clock, "ARCHIVE", duplicates)
+        self.database = Database(where or self.folder / "index.db", IReactorFromThreads(reactor), clock)
+        self.index = Index(self.database, clock, "ARCHIVE", self.blobs.exists, duplicates)
         self.archive = Archive(self.blobs, self.index, IReactorFromThreads(reactor), clock, **options)
         case.addCleanup(self._stop)
 
@@ -64,11 +72,11 @@ class Kept:
         """Files that are being written."""
         return list((self.folder / "archive" / "incoming").iterdir())
 
-    async def call(self, *contexts: tuple[str, str], takes: Sequence[str] = ()) -> Caller:
+    async def call(self, *contexts: tuple[str, str], takes: Sequence[str] = (), calling: str = "MODALITY") -> Caller:
         """An association for these abstract and transfer syntaxes, under the ids 1, 3, 5, ..."""
         proposed = tuple(ProposedContext(2 * at + 1, uid, (syntax,)) for at, (uid, syntax) in enumerate(contexts))
         roles = tuple(RoleSelection(uid, True, True) for uid in takes)
-        request = AssociateRequest("ARCHIVE", "MODALITY", proposed, UserInformation(roles=roles))
+        request = AssociateRequest("ARCHIVE", calling, proposed, UserInformation(roles=roles))
         return Caller(await self.archive.outbound.associate(request))
 
 

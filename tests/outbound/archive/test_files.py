@@ -10,7 +10,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
 from dimseproxy.errors import DimseProxyError
-from dimseproxy.outbound.archive.files import READ_STEP, Files
+from dimseproxy.outbound.archive.files import READ_STEP, Files, Release
 from dimseproxy.outbound.archive.part10 import file_head
 from dimseproxy.storage.blobs import Blob, Blobs
 from dimseproxy.storage.encryption import FileKeys
@@ -45,8 +45,32 @@ class Held:
         self.jobs.pop(0)()
 
 
-def unused(name: str) -> Deferred[bool]:
+def unused(name: str, delete: Callable[[], bool]) -> Deferred[bool]:
+    """What an index says of a file that no object is in."""
+    return succeed(delete())
+
+
+def used(name: str, delete: Callable[[], bool]) -> Deferred[bool]:
+    """What it says of one that an object is in."""
     return succeed(False)
+
+
+class Busy:
+    """An index that is asked about a file and has other things to do."""
+
+    def __init__(self) -> None:
+        self._deferred: Deferred[bool] = Deferred()
+        self._delete: Callable[[], bool] = lambda: False
+
+    def __call__(self, name: str, delete: Callable[[], bool]) -> Deferred[bool]:
+        self._delete = delete
+        return self._deferred
+
+    def goes_on(self) -> None:
+        self._deferred.callback(self._delete())
+
+    def fails(self) -> None:
+        self._deferred.errback(OSError("the disk"))
 
 
 class FilesTests(TestCase):
@@ -58,14 +82,19 @@ class FilesTests(TestCase):
 
     def _written(self, content: bytes = HEAD + b"content") -> Blob:
         incoming = self.files.incoming()
-        incoming.write([content])
+        incoming.write(content)
         return incoming.finish()
 
-    def _finishing(self) -> Deferred[Blob]:
-        return Deferred.fromCoroutine(self.files.finish(self._written))
+    async def _finished(self) -> Blob:
+        blob = await self.files.finish(self._written)
+        assert blob is not None
+        return blob
 
-    def _removing(self, name: str, is_used: Callable[[str], Deferred[bool]] = unused) -> Deferred[bool]:
-        return Deferred.fromCoroutine(self.files.remove(name, is_used))
+    def _finishing(self) -> Deferred[Blob]:
+        return Deferred.fromCoroutine(self._finished())
+
+    def _removing(self, name: str, release: Release = unused) -> Deferred[bool]:
+        return Deferred.fromCoroutine(self.files.remove(name, release))
 
     def test_the_data_set_without_what_is_before_it(self) -> None:
         reader = self.files.read(self._written().name)
@@ -94,12 +123,11 @@ class FilesTests(TestCase):
     def test_what_nobody_uses_is_removed(self) -> None:
         name = self._written().name
         removing = self._removing(name)
-        self.thread.goes_on()
         self.assertEqual((self.successResultOf(removing), list(self.blobs.names())), (True, []))
 
     def test_what_the_index_uses_is_not(self) -> None:
         name = self._written().name
-        self.assertFalse(self.successResultOf(self._removing(name, lambda _: succeed(True))))
+        self.assertFalse(self.successResultOf(self._removing(name, used)))
         self.assertEqual(list(self.blobs.names()), [name])
 
     def test_what_has_just_arrived_is_not(self) -> None:
@@ -108,22 +136,25 @@ class FilesTests(TestCase):
         name = self.successResultOf(finishing).name
         self.assertFalse(self.successResultOf(self._removing(name)))
 
+    def test_one_that_is_not_finished_yet_is_told_so(self) -> None:
+        finishing = Deferred.fromCoroutine(self.files.finish(lambda: None))
+        self.thread.goes_on()
+        self.assertIsNone(self.successResultOf(finishing))
+
     def test_when_the_index_knows_it_only_the_index_decides(self) -> None:
         finishing = self._finishing()
         self.thread.goes_on()
         name = self.successResultOf(finishing).name
         self.files.let_go(name)
-        removing = self._removing(name)
-        self.thread.goes_on()
-        self.assertTrue(self.successResultOf(removing))
+        self.assertTrue(self.successResultOf(self._removing(name)))
 
     def test_what_arrives_while_the_index_is_asked_is_not(self) -> None:
         name = self._written().name
-        asked: Deferred[bool] = Deferred()
-        removing = self._removing(name, lambda _: asked)
+        index = Busy()
+        removing = self._removing(name, index)
         finishing = self._finishing()
         self.thread.goes_on()
-        asked.callback(False)
+        index.goes_on()
         self.assertFalse(self.successResultOf(removing))
         self.assertEqual(self.successResultOf(finishing).name, name)
 
@@ -132,9 +163,7 @@ class FilesTests(TestCase):
         # It is found to be there already, then it goes, and only then is heard of both.
         finishing = Deferred.fromCoroutine(self.files.finish(lambda: blob))
         found = self.thread.jobs.pop(0)
-        removing = self._removing(blob.name)
-        self.thread.goes_on()
-        self.assertTrue(self.successResultOf(removing))
+        self.assertTrue(self.successResultOf(self._removing(blob.name)))
         found()
         self.thread.goes_on()
         self.failureResultOf(finishing, FileNotFoundError)
@@ -143,30 +172,34 @@ class FilesTests(TestCase):
         name = self._written().name
         finishing = self._finishing()
         written = self.thread.jobs.pop(0)
-        removing = self._removing(name)
-        self.thread.goes_on()
-        self.assertTrue(self.successResultOf(removing))
+        self.assertTrue(self.successResultOf(self._removing(name)))
         written()
         self.thread.goes_on()
         self.assertEqual(self.successResultOf(finishing).name, name)
 
     def test_one_that_is_removed_is_waited_for(self) -> None:
         name = self._written().name
-        removing = self._removing(name)
-        finishing = self._finishing()
-        self.thread.jobs.pop(1)()
-        self.assertNoResult(finishing)
+        removed: Deferred[bool] = Deferred()
+
+        def release(name: str, delete: Callable[[], bool]) -> Deferred[bool]:
+            delete()
+            return removed
+
+        removing = self._removing(name, release)
+        finishing = Deferred.fromCoroutine(self.files.finish(lambda: Blob(name, b"", 7)))
         self.thread.goes_on()
+        self.assertNoResult(finishing)
+        removed.callback(True)
         self.assertTrue(self.successResultOf(removing))
         self.thread.goes_on()
         self.failureResultOf(finishing, FileNotFoundError)
 
     def test_a_removal_that_fails_disturbs_nobody(self) -> None:
         name = self._written().name
-        asked: Deferred[bool] = Deferred()
-        self.files.remove_later(name, lambda _: asked)
+        index = Busy()
+        self.files.remove_later(name, index)
         settled = Deferred.fromCoroutine(self.files.settled())
         self.assertNoResult(settled)
-        asked.errback(OSError("the disk"))
+        index.fails()
         self.successResultOf(settled)
         self.assertEqual(list(self.blobs.names()), [name])

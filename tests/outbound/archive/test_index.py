@@ -3,11 +3,15 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from attrs import evolve
+from sqlalchemy import NullPool, create_engine
+from sqlalchemy.exc import OperationalError
 from twisted.internet import reactor
 from twisted.internet.defer import gatherResults
 from twisted.internet.interfaces import IReactorTime
 from twisted.trial.unittest import TestCase
 
+from dimseproxy.outbound.archive import writing
 from dimseproxy.outbound.archive.index import Index
 from dimseproxy.outbound.archive.instances import Added, Duplicates, Instance, Outcome
 from dimseproxy.outbound.archive.querying import Selection
@@ -33,6 +37,12 @@ class SQLiteTests(TestCase):
         index = await index_on(await a_database(self, self.address()), seal=self.seal(), **settings)
         await index.add_many(instances)
         return index
+
+    def writes(self, address: str) -> None:
+        """Another process begins to write, and does not wait for those who do."""
+        engine = create_engine(address, connect_args={"timeout": 0}, poolclass=NullPool)
+        with engine.connect() as connection:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     async def blobs(self, index: Index) -> list[str]:
         return [stored.blob for stored in (await index.instances(ALL)).stored]
@@ -66,7 +76,7 @@ class SQLiteTests(TestCase):
         index = await self.index(an_instance())
         first = an_instance()
         other = Instance(first.attributes, first.transfer_syntax, "other", 100, first.digest, "OTHER", 2.0)
-        self.assertEqual(await index.add(other), Added(Outcome.IDENTICAL, "other"))
+        self.assertEqual(await index.add(other), Added(Outcome.IDENTICAL, "other", first.blob))
 
     async def test_another_content_is_left_out(self) -> None:
         first, second = an_instance(), an_instance(content=b"other")
@@ -203,6 +213,52 @@ class SQLiteTests(TestCase):
         index = await self.index(first)
         self.assertEqual([await index.uses(first.blob), await index.uses("other")], [True, False])
 
+    async def test_a_file_that_an_object_is_in_is_not_deleted(self) -> None:
+        first = an_instance(1)
+        index = await self.index(first)
+        self.assertFalse(await index.release(first.blob, lambda: self.fail("it is needed")))
+
+    async def test_one_that_no_object_is_in_is_deleted_if_its_files_say_so(self) -> None:
+        index = await self.index()
+        self.assertEqual(
+            [await index.release("other", lambda: True), await index.release("other", lambda: False)], [True, False]
+        )
+
+    async def test_an_object_whose_file_is_gone_is_not_written(self) -> None:
+        first, second = an_instance(1), an_instance(2)
+        index = await self.index(has_file=lambda blob: blob == second.blob)
+        added = await index.add_many([first, second])
+        self.assertEqual([each.outcome for each in added], [Outcome.GONE, Outcome.NEW])
+        self.assertEqual((await index.blobs()).blobs, (second.blob,))
+
+    async def test_it_takes_no_place_then(self) -> None:
+        there = an_instance(1)
+        index = await self.index(there, has_file=lambda blob: blob == there.blob, duplicates=Duplicates.REPLACE)
+        (added,) = await index.add_many([an_instance(1, b"other")])
+        self.assertEqual(added, Added(Outcome.GONE))
+        self.assertEqual((await index.blobs()).blobs, (there.blob,))
+
+    async def test_what_lost_its_file_is_written_again_though_its_data_set_is_known(self) -> None:
+        first = an_instance()
+        again = evolve(first, blob="other", sender="OTHER")
+        for duplicates in Duplicates:
+            there = {first.blob, again.blob}
+            index = await self.index(first, has_file=there.__contains__, duplicates=duplicates)
+            there.remove(first.blob)
+            self.assertEqual(await index.add(again), Added(Outcome.REPLACED, first.blob))
+            self.assertEqual((await index.blobs()).blobs, ("other",))
+
+    async def test_while_a_file_is_deleted_nobody_else_can_write(self) -> None:
+        address = self.address()
+        index = await index_on(await a_database(self, address), seal=self.seal())
+
+        def delete() -> bool:
+            self.assertRaises(OperationalError, self.writes, address)
+            return True
+
+        self.assertTrue(await index.release("other", delete))
+        self.writes(address)
+
     async def test_all_files_are_told(self) -> None:
         instances = [an_instance(number) for number in range(1, 4)]
         page = await (await self.index(*instances)).blobs()
@@ -275,6 +331,11 @@ class PostgreSQLTests(SQLiteTests):
     def address(self) -> str:
         return postgresql().url()
 
+    def writes(self, address: str) -> None:
+        with create_engine(address, poolclass=NullPool).connect() as connection:
+            connection.exec_driver_sql("SET lock_timeout = 1")
+            writing.lock(connection)
+
 
 class KeyTests(TestCase):
     """Whose key it is that an index is under."""
@@ -313,6 +374,6 @@ class KeyTests(TestCase):
     async def test_an_index_is_cleared_for_another_key(self) -> None:
         kept, newer = await a_database(self), Seal([os.urandom(32)])
         await (await self.reopened(kept, Seal([os.urandom(32)]))).add(an_instance(1))
-        await Index(kept, IReactorTime(reactor), "ARCHIVE", seal=newer).clear()
+        await Index(kept, IReactorTime(reactor), "ARCHIVE", lambda blob: True, seal=newer).clear()
         index = await self.reopened(kept, newer)
         self.assertEqual(await index.add(an_instance(1)), Added(Outcome.NEW))

@@ -3,31 +3,49 @@
 from __future__ import annotations
 
 import errno
+import os
+from collections import deque
+from collections.abc import Callable, Sequence
+from hashlib import sha256
 from io import BytesIO
+from threading import Event
+from typing import Any, TypeVar, cast
 from unittest.mock import patch
 
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred, fail
-from twisted.internet.interfaces import IReactorFromThreads
+from twisted.internet.defer import Deferred, DeferredQueue, fail, succeed
+from twisted.internet.interfaces import IReactorFromThreads, IReactorTime
+from twisted.internet.task import Clock
+from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
-from dimseproxy.dimse.command_set import CommandField
+from dimseproxy.dimse.command_set import DATA_SET_FOLLOWS, CommandField, CommandSet, Element
+from dimseproxy.dimse.parts import Command, DataSetFragment, Part
 from dimseproxy.dimse.status import Status
 from dimseproxy.errors import AbortSource, OperationRefused
-from dimseproxy.outbound.archive.events import Event, InstanceStored
+from dimseproxy.outbound.archive.association import ArchiveAssociation, AssociationOver
+from dimseproxy.outbound.archive.events import Event as ArchiveEvent
+from dimseproxy.outbound.archive.events import Events, InstanceStored
+from dimseproxy.outbound.archive.files import Files
 from dimseproxy.outbound.archive.index import Duplicates
-from dimseproxy.storage.blobs import BlobWriter
+from dimseproxy.outbound.archive.instances import Added, Instance, Outcome
+from dimseproxy.outbound.archive.receiving import MAX_HEAD_LENGTH, MAX_WAITING, Receiving
+from dimseproxy.storage.blobs import Blobs, BlobWriter
 from dimseproxy.storage.errors import DatabaseUnavailable
-from tests.association.playing import CT, EXPLICIT, IMPLICIT, MR
+from tests.association.playing import CT, EXPLICIT, IMPLICIT, MR, a_request, an_accept, established
 from tests.outbound.archive.support import Caller, Kept, an_image, encoded, fragments
+from tests.support.process import scratch
 
 STORES = ((CT, EXPLICIT), (MR, EXPLICIT), (CT, IMPLICIT))
 
 
+_T = TypeVar("_T")
+
+
 class ReceivingTests(TestCase):
-    async def _open(self, duplicates: Duplicates = Duplicates.KEEP, **options: object) -> tuple[Kept, Caller]:
+    async def _open(self, duplicates: Duplicates = Duplicates.KEEP, **options: Any) -> tuple[Kept, Caller]:
         kept = await Kept(self, duplicates, **options).opened()
         return kept, await kept.call(*STORES)
 
@@ -51,7 +69,7 @@ class ReceivingTests(TestCase):
 
     async def test_others_are_told_of_it(self) -> None:
         kept, caller = await self._open()
-        told: list[Event] = []
+        told: list[ArchiveEvent] = []
         kept.archive.events.subscribe(told.append)
         await caller.store(an_image())
         # It is there already.
@@ -126,6 +144,35 @@ class ReceivingTests(TestCase):
         with patch.object(BlobWriter, "write", side_effect=error):
             await self._refused(0xA700, kept, caller, an_image(pixels=bytes(3_000_000)), step=100_000)
 
+    async def test_a_disk_that_does_not_take_its_name(self) -> None:
+        kept, caller = await self._open()
+        with patch.object(kept.blobs, "keep_name", side_effect=OSError(errno.EIO, "Input/output error")):
+            self.assertEqual(await caller.store(an_image()), Status.OUT_OF_RESOURCES)
+        # Sent again it is the same file.
+        self.assertEqual((await caller.store(an_image()), len(kept.names)), (Status.SUCCESS, 1))
+
+    async def test_nobody_is_answered_before_the_name_is_durable(self) -> None:
+        kept, caller = await self._open()
+        is_durable = Event()
+        with patch.object(kept.blobs, "keep_name", lambda name: self.assertTrue(is_durable.wait(60))):
+            stored = Deferred.fromCoroutine(caller.store(an_image()))
+            while not await kept.index.holds([(CT, "1.2.3.1")]):
+                pass
+            self.assertNoResult(stored)
+            is_durable.set()
+            self.assertEqual(await stored, Status.SUCCESS)
+
+    async def test_nor_before_the_name_of_a_file_is_that_the_same_object_is_in(self) -> None:
+        kept, caller = await self._open()
+        await caller.store(an_image())
+        (name,) = kept.names
+        kept_names: list[str] = []
+        with patch.object(kept.blobs, "keep_name", kept_names.append):
+            # The name of its sender is in a file.
+            other = await kept.call(*STORES, calling="OTHER")
+            self.assertEqual(await other.store(an_image()), Status.SUCCESS)
+        self.assertEqual((len(kept_names), kept_names[-1]), (2, name))
+
     async def test_it_recovers_from_that(self) -> None:
         kept, caller = await self._open()
         with patch.object(BlobWriter, "write", side_effect=OSError(errno.ENOSPC, "No space left")):
@@ -191,3 +238,186 @@ class ReceivingTests(TestCase):
 
     async def test_another_one_is_refused(self) -> None:
         self.assertEqual(await self._two(Duplicates.REFUSE), (Status.DUPLICATE_SOP_INSTANCE, b"\1\1"))
+
+
+class Hops:
+    """A thread: what it was given is done when a test says so, and told of when it says that."""
+
+    def __init__(self) -> None:
+        self._works: deque[Callable[[], None]] = deque()
+        self._tellings: deque[Callable[[], None]] = deque()
+
+    def __call__(self, work: Callable[[], _T], /) -> Deferred[_T]:
+        told: Deferred[_T] = Deferred()
+
+        def done() -> None:
+            try:
+                result = work()
+            except Exception:
+                failure = Failure()
+                self._tellings.append(lambda: told.errback(failure))
+            else:
+                self._tellings.append(lambda: told.callback(result))
+
+        self._works.append(done)
+        return told
+
+    @property
+    def waiting(self) -> int:
+        """How many were not begun."""
+        return len(self._works)
+
+    def work(self) -> None:
+        self._works.popleft()()
+
+    def tell(self) -> None:
+        self._tellings.popleft()()
+
+    def hop(self) -> None:
+        self.work()
+        self.tell()
+
+
+class Sending:
+    """An association whose data set comes when a test says so."""
+
+    def __init__(self) -> None:
+        request = a_request(CT, syntaxes=(EXPLICIT,))
+        self.established = established(request, an_accept(request))
+        self._fragments: DeferredQueue[DataSetFragment] = DeferredQueue()
+        self.taken = 0
+        self.answers: list[int] = []
+
+    def comes(self, data: bytes, is_last: bool = False) -> None:
+        self._fragments.put(DataSetFragment(1, (memoryview(data),), is_last))
+
+    def ends(self) -> None:
+        self._fragments.put(cast(DataSetFragment, None))
+
+    async def data_set(self) -> DataSetFragment:
+        fragment = await self._fragments.get()
+        if fragment is None:
+            raise AssociationOver
+        self.taken += 1
+        return fragment
+
+    async def deliver(self, parts: Sequence[Part]) -> None:
+        self.answers += [part.command_set.status for part in parts if isinstance(part, Command)]
+
+
+class Knows:
+    """An index that takes everything."""
+
+    def __init__(self) -> None:
+        self.added: list[Instance] = []
+
+    def add(self, instance: Instance) -> Deferred[Added]:
+        self.added.append(instance)
+        return succeed(Added(Outcome.NEW))
+
+    def release(self, blob: str, delete: Callable[[], bool]) -> Deferred[bool]:
+        return succeed(False)
+
+
+class HopTests(TestCase):
+    """What a thread does of it, and when."""
+
+    def setUp(self) -> None:
+        self.folder = scratch(self)
+        self.blobs = Blobs(self.folder)
+        self.blobs.open()
+        self.thread, self.sending, self.index = Hops(), Sending(), Knows()
+        receiving = Receiving(Files(self.blobs, self.thread), self.index, IReactorTime(Clock()), lambda: None, Events())
+        request: dict[Element, int | str | None] = {
+            Element.AFFECTED_SOP_CLASS_UID: CT,
+            Element.COMMAND_FIELD: CommandField.C_STORE_RQ,
+            Element.MESSAGE_ID: 1,
+            Element.COMMAND_DATA_SET_TYPE: DATA_SET_FOLLOWS,
+            Element.AFFECTED_SOP_INSTANCE_UID: "1.2.3.1",
+        }
+        self.data = encoded(an_image(pixels=bytes(range(256)) * 4_000), EXPLICIT)
+        self.served = Deferred.fromCoroutine(
+            receiving.serve(cast(ArchiveAssociation, self.sending), Command(1, CommandSet.of(request)))
+        )
+
+    def unfinished(self) -> list[str]:
+        return os.listdir(self.folder / "incoming")
+
+    def stored(self) -> bytes:
+        """The data set that was stored, and answered."""
+        self.successResultOf(self.served)
+        (name,) = self.blobs.names()
+        (instance,) = self.index.added
+        content = b"".join(self.blobs.read(name))[-len(self.data) :]
+        self.assertEqual((instance.blob, instance.digest), (name, sha256(content).digest()))
+        self.assertEqual(self.sending.answers, [Status.SUCCESS])
+        return content
+
+    def test_what_comes_while_the_thread_is_busy_takes_no_other_hop(self) -> None:
+        for at in range(0, len(self.data), 100_000):
+            self.sending.comes(self.data[at : at + 100_000], at + 100_000 >= len(self.data))
+        self.assertEqual(self.thread.waiting, 1)
+        self.thread.hop()
+        # The name, while the index is written.
+        self.thread.hop()
+        self.assertEqual(self.stored(), self.data)
+
+    def test_what_comes_when_the_thread_has_just_looked_is_written_by_another(self) -> None:
+        self.sending.comes(self.data[:100])
+        self.thread.work()
+        self.sending.comes(self.data[100:], True)
+        self.assertEqual(self.thread.waiting, 0)
+        self.thread.tell()
+        self.thread.hop()
+        self.thread.hop()
+        self.assertEqual(self.stored(), self.data)
+
+    def test_that_an_object_was_whole_is_not_missed_either(self) -> None:
+        self.sending.comes(self.data)
+        self.thread.work()
+        self.sending.comes(b"", True)
+        self.thread.tell()
+        self.thread.hop()
+        self.thread.hop()
+        self.assertEqual(self.stored(), self.data)
+
+    def test_no_thread_waits_for_a_slow_sender(self) -> None:
+        self.sending.comes(self.data[:100])
+        self.thread.hop()
+        self.assertEqual(self.thread.waiting, 0)
+
+    def test_no_more_is_taken_than_may_wait_for_the_disk(self) -> None:
+        data = encoded(an_image(pixels=bytes(3 * MAX_WAITING)), EXPLICIT)
+        for at in range(5):
+            self.sending.comes(data[at * MAX_WAITING // 2 : (at + 1) * MAX_WAITING // 2])
+        self.assertEqual(self.sending.taken, 2)
+        self.thread.hop()
+        self.assertEqual(self.sending.taken, 4)
+
+    def test_a_disk_that_refuses_is_noticed_before_all_has_come(self) -> None:
+        with patch.object(BlobWriter, "write", side_effect=OSError(errno.ENOSPC, "No space left")):
+            self.sending.comes(self.data[:100])
+            self.thread.hop()
+            self.sending.comes(self.data[100:200])
+        self.thread.hop()
+        refused = self.failureResultOf(self.served, OperationRefused).value
+        self.assertEqual((refused.status, self.unfinished()), (Status.OUT_OF_RESOURCES, []))
+
+    def test_another_object_than_the_announced_is_noticed_before_all_has_come(self) -> None:
+        other = encoded(an_image(2, pixels=bytes(MAX_HEAD_LENGTH)), EXPLICIT)
+        self.sending.comes(other[:MAX_HEAD_LENGTH])
+        self.thread.hop()
+        self.sending.comes(other[MAX_HEAD_LENGTH : MAX_HEAD_LENGTH + 10])
+        # What was written of it is discarded.
+        self.thread.hop()
+        refused = self.failureResultOf(self.served, OperationRefused).value
+        self.assertEqual(refused.status, Status.IDENTIFIER_DOES_NOT_MATCH)
+
+    def test_nothing_is_left_of_a_sender_that_goes_while_the_thread_writes(self) -> None:
+        self.sending.comes(self.data[:100])
+        self.sending.ends()
+        self.assertNoResult(self.served)
+        self.thread.hop()
+        self.thread.hop()
+        self.failureResultOf(self.served, AssociationOver)
+        self.assertEqual(self.unfinished(), [])

@@ -47,7 +47,7 @@ class Kept:
             self.found.kept,
             self.found.clock,
             files,
-            self.found.index.uses,
+            self.found.index.release,
             Bounds(**bounds),  # type: ignore[arg-type]
         )
 
@@ -153,6 +153,20 @@ class RetentionTests(TestCase):
 
         self.patch(retention, "_delete_study", interrupted)
         self.assertEqual((await retention.look(), await kept.left()), (0, ["1"]))
+
+    async def test_what_another_process_deletes_in_that_moment_counts(self) -> None:
+        kept = await self.kept()
+        for number in range(1, 6):
+            await kept.study(number, size=10)
+        first, second = kept.retention(size=45), kept.retention(size=45)
+        delete_study = first._delete_study
+
+        async def interrupted(study: int, last_received: float) -> bool:
+            await second.look()
+            return await delete_study(study, last_received)
+
+        self.patch(first, "_delete_study", interrupted)
+        self.assertEqual((await first.look(), await kept.left()), (0, ["2", "3", "4", "5"]))
 
     async def stays(self, state: str) -> int:
         kept = await self.kept(["pacs"])

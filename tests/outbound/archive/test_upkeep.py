@@ -4,9 +4,12 @@ from twisted.internet import reactor
 from twisted.internet.interfaces import IReactorTime
 from twisted.trial.unittest import TestCase
 
+from dimseproxy.outbound.archive.columns import Columns
 from dimseproxy.outbound.archive.dispatch import Destination
-from dimseproxy.outbound.archive.events import StudyCompleted, StudyDispatched
+from dimseproxy.outbound.archive.events import Events, StudyCompleted, StudyDispatched
+from dimseproxy.outbound.archive.queue import Queue
 from dimseproxy.outbound.archive.schedule import Retries
+from dimseproxy.outbound.archive.tracking import Tracking
 from dimseproxy.outbound.archive.upkeep import Upkeep
 from tests.association.playing import CT, EXPLICIT, IMPLICIT
 from tests.outbound.archive.support import Kept, an_image
@@ -21,16 +24,19 @@ class UpkeepTests(TestCase):
     """An archive with everything there is, whose studies go to another archive."""
 
     async def archives(self) -> tuple[Kept, Kept]:
-        source, target = Kept(self), Kept(self)
-        await source.opened()
-        await target.opened()
+        source, target = await Kept(self).opened(), await Kept(self).opened()
+        await self.look_after(source, target)
+        return source, target
+
+    async def look_after(self, source: Kept, target: Kept) -> None:
+        """Have what goes on by itself begin."""
         retries = Retries(3, SHORT, SHORT, lambda: 0.5)
         self.told: list[object] = []
         source.archive.events.subscribe(self.told.append)
         upkeep = Upkeep(
             source.database,
             source.archive.files,
-            source.index.uses,
+            source.index.release,
             None,
             source.archive.events,
             IReactorTime(reactor),
@@ -39,7 +45,6 @@ class UpkeepTests(TestCase):
         )
         await upkeep.start()
         self.addCleanup(upkeep.stop)
-        return source, target
 
     def counts(self, kind: type[object]) -> int:
         return sum(isinstance(event, kind) for event in self.told)
@@ -65,3 +70,16 @@ class UpkeepTests(TestCase):
         await caller.store(an_image(), IMPLICIT)
         await until(lambda: self.counts(StudyCompleted), "the study is complete")
         self.assertEqual(self.counts(StudyCompleted), 1)
+
+    async def test_what_a_process_was_sending_when_it_died_is_sent_at_once(self) -> None:
+        source, target = await Kept(self).opened(), await Kept(self).opened()
+        caller = await source.call((CT, EXPLICIT))
+        await caller.store(an_image())
+        columns, clock = Columns(None), IReactorTime(reactor)
+        dead = Queue(source.database, clock, columns, ["other"])
+        await Tracking(source.database, clock, columns, 0.0, Events(), dead.enqueue).look()
+        self.assertIsNotNone(await dead.claim("other"))
+        await self.look_after(source, target)
+        # Much sooner than what it claimed is anybody's.
+        await self.dispatched()
+        self.assertEqual(len(target.names), 1)
