@@ -1,6 +1,7 @@
-"""``latency``: what a relay adds to one C-ECHO over a kept association, and to one answer of a C-FIND under pseudonyms.
+"""``latency``: what a relay adds to one C-ECHO over a kept association, and to answers of a C-FIND under pseudonyms.
 
-The answer is the same every time, so that its pseudonyms are known from the first one on.
+A C-FIND with one answer has the query and the last response in it; one with many answers shows what each of them costs.
+The answers are the same every time, so that their pseudonyms are known from the first time on.
 """
 
 from __future__ import annotations
@@ -27,8 +28,10 @@ TARGET = 0.3
 """Milliseconds that may be added."""
 SHIELD_VAULT = f"{SHIELD}, vault"
 SHIELD_GPAS = f"{SHIELD}, gPAS"
-KNOWN_ANSWER = b"1 77"
-"""The description that the raw SCP answers with one study, always of the same number."""
+MANY = 100
+"""Answers of the C-FIND with many."""
+KNOWN_ANSWERS = {1: b"1 77", MANY: b"%d 1000" % MANY}
+"""The descriptions that the raw SCP answers with so many studies, always of the same numbers."""
 
 
 def run_latency(options: Options, directory: Path) -> list[Report]:
@@ -51,12 +54,24 @@ def run_latency(options: Options, directory: Path) -> list[Report]:
         return [
             _report("C-ECHO", unshielded, Association.echo, (DIMSEPROXY,), options),
             _report("C-FIND with one answer, cached", subjects, _find, (SHIELD_VAULT, SHIELD_GPAS), options),
+            _report(
+                f"one of {MANY} answers of a C-FIND, cached",
+                subjects,
+                _find_many,
+                (SHIELD_VAULT, SHIELD_GPAS),
+                options,
+                MANY,
+            ),
         ]
 
 
-def _find(association: Association) -> None:
-    if association.find(queries.studies(KNOWN_ANSWER)).answers != 1:
-        raise BenchError("the study was not found")
+def _find(association: Association, answers: int = 1) -> None:
+    if association.find(queries.studies(KNOWN_ANSWERS[answers])).answers != answers:
+        raise BenchError("the studies were not found")
+
+
+def _find_many(association: Association) -> None:
+    _find(association, MANY)
 
 
 def _report(
@@ -65,8 +80,11 @@ def _report(
     call: Callable[[Association], None],
     judged: tuple[str, ...],
     options: Options,
+    parts: int = 1,
 ) -> Report:
-    rounds, calls = options.rounds or (1 if options.quick else ROUNDS), CALLS // (5 if options.quick else 1)
+    """`parts` is what one call is divided by."""
+    rounds = options.rounds or (1 if options.quick else ROUNDS)
+    calls = max(CALLS // (5 if options.quick else 1) // parts, 10)
     medians: dict[str, list[float]] = {name: [] for name in subjects}
     tails: dict[str, list[float]] = {name: [] for name in subjects}
     with ExitStack() as open_ones:
@@ -77,7 +95,7 @@ def _report(
         for association in associations.values():
             call(association)
         for name in in_turn(tuple(subjects), rounds):
-            times = [_timed(call, associations[name]) for _ in range(calls)]
+            times = [_timed(call, associations[name]) / parts for _ in range(calls)]
             medians[name].append(percentile(times, 50) * 1000)
             tails[name].append(percentile(times, 99) * 1000)
     base = medians.get(DIRECT)

@@ -60,6 +60,7 @@ class Message(Protocol):
     @ivar is_waiting: whether something else than its sender is waited for.
     @ivar has_left: whether some of it has left.
     @ivar held: how many bytes of it are kept back.
+    @ivar behind: how many came while it stood behind another message: they are here until that is over.
     @ivar is_void: whether nobody waits for it any longer.
     """
 
@@ -68,6 +69,7 @@ class Message(Protocol):
     is_waiting: bool
     has_left: bool
     held: int
+    behind: int
 
     @property
     def is_void(self) -> bool: ...
@@ -87,6 +89,7 @@ class Own:
     has_left = False
     is_void = False
     held = 0
+    behind = 0
 
     def __init__(self, command: Command) -> None:
         self.ready: list[Part] = [command]
@@ -138,6 +141,8 @@ class Way:
         self._hold = hold
         self._let_go = let_go
         self._messages: deque[Message] = deque()
+        #: Of all messages but the first: to add it up again and again would cost the more the more wait.
+        self._behind = 0
         self._current: Message | None = None
         self._is_holding = False
         self.is_stopped = False
@@ -162,6 +167,9 @@ class Way:
                     message = self._current
                     if part.is_last:
                         self._current = None
+                    if not message.is_over and message is not self._messages[0]:
+                        message.behind += part.octets
+                        self._behind += part.octets
                     message.feed(part)
                 if self.is_closed:
                     return
@@ -207,6 +215,8 @@ class Way:
             if not first.is_over:
                 break
             messages.popleft()
+            if messages:
+                self._behind -= messages[0].behind
         return ready
 
     def _balance(self) -> None:
@@ -217,7 +227,7 @@ class Way:
         messages = self._messages
         shall_hold = bool(messages) and (
             (messages[0].is_waiting or self.is_stopped)
-            and (len(messages) > MAX_HELD_MESSAGES or sum(each.held for each in messages) > MAX_HELD_OCTETS)
+            and (len(messages) > MAX_HELD_MESSAGES or self._behind + messages[0].held > MAX_HELD_OCTETS)
         )
         if shall_hold != self._is_holding:
             self._is_holding = shall_hold
@@ -246,6 +256,7 @@ class Way:
         """Nothing crosses any longer."""
         self.is_closed = True
         self._messages.clear()
+        self._behind = 0
         self._current = None
         for request in self.requests.values():
             for kept in request.kept:

@@ -37,6 +37,7 @@ class CrossingMessage:
         self.is_over = False
         self.is_waiting = False
         self.held = 0
+        self.behind = 0
         self._way = way
         self._command = command
         self._has_arrived = not command.command_set.has_data_set
