@@ -65,6 +65,7 @@ class Name:
 
     @ivar start: the beginning of its header, which says its tag and VR.
     @ivar kind: of its value.
+    @ivar vr_out: the VR that it is written with: UN where it came so, whatever the dictionary says.
     @ivar read_as: the VR that its value is read as.
     """
 
@@ -72,6 +73,7 @@ class Name:
     header_length: int
     tag: int
     vr: str
+    vr_out: str
     kind: Kind
     read_as: str
 
@@ -225,7 +227,7 @@ class RememberedHead:
         text = single_value(value, name.read_as, self._level.character_sets)
         if text is None:
             return None
-        return Element(name.tag, name.vr, value, self._level, name.vr), Identity(name.kind, text)
+        return Element(name.tag, name.vr, value, self._level, name.vr_out), Identity(name.kind, text)
 
 
 def beginning_of(views: Iterable[memoryview], most: int) -> bytes:

@@ -73,6 +73,9 @@ def remembered(
         if name is None:
             run.append(_part(step, reader, layout))
             continue
+        if not name.header_length:
+            # Of a VR that nobody knows: its header cannot be told from the next one's in advance.
+            return None
         level = reader.names[name.tag][0].level
         parts += [run_of(run), name] if run else [name]
         run = []
@@ -89,7 +92,7 @@ def _name(step: Step, reader: _Reader, layout: Layout) -> Name | None:
         return None
     _, kind, read_as = reader.names[element.tag]
     start, header_length = _header(step.raw, layout)
-    return Name(start, header_length, element.tag, element.vr, kind, read_as)
+    return Name(start, header_length, element.tag, element.vr, element.vr_out, kind, read_as)
 
 
 def _part(step: Step, reader: _Reader, layout: Layout) -> Part:

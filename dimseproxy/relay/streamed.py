@@ -112,7 +112,8 @@ class Streamed(CrossingMessage):
         """Whether something of a fragment is to be worked on; the middle of a bulk value just leaves."""
         rewriter = self._rewriter
         length = fragment.data_length
-        if rewriter.opaque < length or not length:
+        if self.is_waiting or rewriter.opaque < length or not length:
+            # While something is waited for, what was edited last may still be here: nothing overtakes it.
             self.held += length
             if self._beginning and self.held <= MAX_HEAD:
                 self._beginning.extend(fragment.views)

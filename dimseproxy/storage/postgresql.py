@@ -32,6 +32,8 @@ def postgresql_engine(url: URL, connections: int, deadline: float) -> Engine:
             # One round trip, for the sake of a server that was restarted since.
             pool_pre_ping=True,
             hide_parameters=True,
+            # Whatever the role's default is: who has waited for a lock must see what was committed meanwhile.
+            isolation_level="READ COMMITTED",
             connect_args={
                 "connect_timeout": _CONNECT,
                 "tcp_user_timeout": int(deadline * 1000),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from struct import pack
 from typing import Any
 
 from hypothesis import given
@@ -113,10 +114,12 @@ objects = st.builds(
 class Crossing:
     """A border, and what arrives on its other side."""
 
-    def __init__(self, policy: Policy, syntax: str) -> None:
+    def __init__(self, policy: Policy, syntax: str, clock: Clock | None = None) -> None:
         request = a_request(CT, syntaxes=(syntax,))
         self.peer = FakeAssociation(request, an_accept(request))
-        self.border = Border(self.peer, Privacy(policy, Names(), lambda: b"k" * 32), Direction.TO_PSEUDONYMS, Clock())
+        self.border = Border(
+            self.peer, Privacy(policy, Names(), lambda: b"k" * 32), Direction.TO_PSEUDONYMS, clock or Clock()
+        )
         self.user = User()
         self.border.use(self.user)
 
@@ -146,6 +149,80 @@ class Crossing:
                 if isinstance(part, Command)
             ],
         )
+
+
+def element(group: int, number: int, vr: bytes, value: bytes) -> bytes:
+    """In explicit VR little endian, of any VR."""
+    value += b"\0" * (len(value) & 1)
+    if vr in (b"OW", b"UN", b"ZZ"):
+        return pack("<HH2s2xL", group, number, vr, len(value)) + value
+    return pack("<HH2sH", group, number, vr, len(value)) + value
+
+
+def a_strange_object(instance: bytes, vr: bytes, image_type: bytes = b"ORIGINAL") -> bytes:
+    """One whose SOP Instance UID comes under this VR."""
+    return b"".join(
+        (
+            element(0x0008, 0x0008, b"CS", image_type),
+            element(0x0008, 0x0016, b"UI", CT.encode()),
+            element(0x0008, 0x0018, vr, instance),
+            element(0x0010, 0x0020, b"LO", b"PAT1"),
+            element(0x0020, 0x000D, b"UI", b"1.2.3.4"),
+            element(0x7FE0, 0x0010, b"OW", b"\1\2" * 50),
+        )
+    )
+
+
+class StrangeTests(SynchronousTestCase):
+    def _same(self, series: Sequence[Sequence[bytes]]) -> None:
+        together = Crossing(POLICIES[0], EXPLICIT)
+        for number, pieces in enumerate(series, 1):
+            self.assertEqual(together.arrived(number, pieces), Crossing(POLICIES[0], EXPLICIT).arrived(number, pieces))
+
+    def test_a_named_element_under_un_is_written_as_un(self) -> None:
+        self._same([[a_strange_object(b"1.2.3.%d" % number, b"UN")] for number in range(1, 6)])
+
+    def test_a_named_element_of_an_unknown_vr_may_be_cut_anywhere(self) -> None:
+        last = a_strange_object(b"1.2.3.9", b"ZZ", b"A" * 2000)
+        for cut in range(2000, 2080):
+            first = [[a_strange_object(b"1.2.3.%d" % number, b"ZZ")] for number in range(1, 4)]
+            self._same([*first, [last[:cut], last[cut:]]])
+
+
+class OneByOne(Clock):
+    """A clock that makes one call at a time, as a reactor does between two reads."""
+
+    def step(self) -> bool:
+        if not self.calls:
+            return False
+        call = self.calls.pop(0)
+        call.called = 1
+        call.func(*call.args, **call.kw)
+        return True
+
+
+class OvertakingTests(SynchronousTestCase):
+    def test_pixel_data_does_not_overtake_a_long_head(self) -> None:
+        head = element(0x0008, 0x0016, b"UI", CT.encode()) + element(0x0008, 0x0018, b"UI", b"1.2.3.10")
+        head += element(0x0010, 0x0020, b"LO", b"PAT1")
+        head += b"".join(element(0x0021, 0x1000 + number, b"US", b"aa") for number in range(2500))
+        head += pack("<HH2s2xL", 0x7FE0, 0x0010, b"OW", 4000)
+        for steps in range(20):
+            clock = OneByOne()
+            crossing = Crossing(POLICIES[0], EXPLICIT, clock)
+            more = {Element.AFFECTED_SOP_INSTANCE_UID: "1.2.3.10"}
+            crossing.border.send([command(CommandField.C_STORE_RQ, 1, has_data_set=True, sop_class=CT, more=more)])
+            crossing.border.send([DataSetFragment(CONTEXT, [memoryview(head)], False)])
+            for _ in range(steps):
+                clock.step()
+            crossing.border.send([DataSetFragment(CONTEXT, [memoryview(b"P" * 2000)], False)])
+            crossing.border.send([DataSetFragment(CONTEXT, [memoryview(b"P" * 2000)], True)])
+            while clock.step():
+                pass
+            first, *rest = crossing.peer.sent
+            self.assertIsInstance(first, Command)
+            self.assertTrue(all(isinstance(part, DataSetFragment) for part in rest))
+            self.assertTrue(b"".join(map(bytes, rest)).endswith(b"P" * 4000))
 
 
 class SeriesTests(SynchronousTestCase):

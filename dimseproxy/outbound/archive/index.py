@@ -90,6 +90,11 @@ class Index:
         """
         return self._database.run(self._check_seal)
 
+    @property
+    def replaces(self) -> bool:
+        """Whether an object may take the place of another one."""
+        return self._duplicates is Duplicates.REPLACE
+
     def add(self, instance: Instance) -> Deferred[Added]:
         """
         Write an object, together with what comes at the same time.

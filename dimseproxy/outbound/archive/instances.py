@@ -61,7 +61,7 @@ class Added:
     """
     @ivar superseded: the name of a file that this object, or the one it replaced, was in, and that the index does not
         refer to any more.
-    @ivar instead: the name of another file that the same data set is in: that one is kept.
+    @ivar instead: the name of another file that is kept: one with the same data set, or with another of this instance.
     """
 
     outcome: Outcome

@@ -44,6 +44,9 @@ MAX_HEAD_LENGTH: Final = 256 * 1024
 class StoresInstances(Protocol):
     """What is asked of the index."""
 
+    @property
+    def replaces(self) -> bool: ...
+
     def add(self, instance: Instance) -> Deferred[Added]: ...
 
     def release(self, blob: str, delete: Callable[[], bool]) -> Deferred[bool]: ...
@@ -127,17 +130,21 @@ class Receiving:
             raise
 
     async def _add(self, instance: Instance) -> None:
-        # Side by side: each of them waits for the disk. What a power failure leaves of it was not acknowledged.
         naming = DeferredList([self._files.keep_name(instance.blob)], consumeErrors=True)
+        named: list[tuple[bool, object]] = []
         try:
+            if self._index.replaces:
+                # What it may replace was acknowledged: a row must not let go of that for a name that may be lost.
+                named = await naming
+                _check(named)
+            # Else side by side: each of them waits for the disk. What a power failure leaves was not acknowledged.
             added = await self._index.add(instance)
         finally:
-            ((_, named),) = await naming
+            named = named or await naming
             self._files.let_go(instance.blob)
         if added.superseded is not None:
             self._files.remove_later(added.superseded, self._index.release)
-        if isinstance(named, Failure):
-            named.raiseException()
+        _check(named)
         if added.instead is not None:
             # It may have come in this very moment, and its sender not be answered yet.
             await self._files.keep_name(added.instead)
@@ -158,6 +165,13 @@ class Receiving:
                     received=instance.received,
                 )
             )
+
+
+def _check(named: list[tuple[bool, object]]) -> None:
+    """Raise what a name could not be kept for."""
+    ((_, result),) = named
+    if isinstance(result, Failure):
+        result.raiseException()
 
 
 class _Arrival:

@@ -138,16 +138,17 @@ class _Adding:
 
     def _decide(self, uid: str, instance: Instance) -> Added:
         there = self._digests.get(uid)
-        if there is not None:
+        # Where the power failed before its sender was answered, a row may have outlived the name of its file: then
+        # there is nothing to be identical with, or to keep.
+        if there is not None and self._has_file(there[1]):
             digest, blob = there
             mine = None if instance.blob == blob else instance.blob
             if digest == instance.digest:
-                # Where the power failed before its sender was answered, a row may have outlived the name of its file.
-                if self._has_file(blob):
-                    return Added(Outcome.IDENTICAL, mine, None if mine is None else blob)
-            elif self._duplicates is not Duplicates.REPLACE:
-                outcome = Outcome.KEPT if self._duplicates is Duplicates.KEEP else Outcome.REFUSED
-                return Added(outcome, mine)
+                return Added(Outcome.IDENTICAL, mine, None if mine is None else blob)
+            if self._duplicates is Duplicates.KEEP:
+                return Added(Outcome.KEPT, mine, blob)
+            if self._duplicates is Duplicates.REFUSE:
+                return Added(Outcome.REFUSED, mine)
         if not self._has_file(instance.blob):
             return Added(Outcome.GONE)
         self._digests[uid] = (instance.digest, instance.blob)

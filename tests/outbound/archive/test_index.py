@@ -81,7 +81,7 @@ class SQLiteTests(TestCase):
     async def test_another_content_is_left_out(self) -> None:
         first, second = an_instance(), an_instance(content=b"other")
         index = await self.index(first, duplicates=Duplicates.KEEP)
-        self.assertEqual(await index.add(second), Added(Outcome.KEPT, second.blob))
+        self.assertEqual(await index.add(second), Added(Outcome.KEPT, second.blob, first.blob))
         self.assertEqual(await self.blobs(index), [first.blob])
 
     async def test_another_content_is_refused(self) -> None:
@@ -247,6 +247,15 @@ class SQLiteTests(TestCase):
             there.remove(first.blob)
             self.assertEqual(await index.add(again), Added(Outcome.REPLACED, first.blob))
             self.assertEqual((await index.blobs()).blobs, ("other",))
+
+    async def test_what_lost_its_file_gives_way_to_another_content(self) -> None:
+        first, other = an_instance(), an_instance(content=b"other")
+        for duplicates in Duplicates:
+            there = {first.blob, other.blob}
+            index = await self.index(first, has_file=there.__contains__, duplicates=duplicates)
+            there.remove(first.blob)
+            self.assertEqual(await index.add(other), Added(Outcome.REPLACED, first.blob))
+            self.assertEqual((await index.blobs()).blobs, (other.blob,))
 
     async def test_while_a_file_is_deleted_nobody_else_can_write(self) -> None:
         address = self.address()

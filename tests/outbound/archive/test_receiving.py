@@ -173,6 +173,23 @@ class ReceivingTests(TestCase):
             self.assertEqual(await other.store(an_image()), Status.SUCCESS)
         self.assertEqual((len(kept_names), kept_names[-1]), (2, name))
 
+    async def test_nothing_is_replaced_before_the_name_is_durable(self) -> None:
+        kept, caller = await self._open(duplicates=Duplicates.REPLACE)
+        await caller.store(an_image())
+        (name,) = kept.names
+        with patch.object(kept.blobs, "keep_name", side_effect=OSError(errno.EIO, "Input/output error")):
+            self.assertEqual(await caller.store(an_image(pixels=bytes(64))), Status.OUT_OF_RESOURCES)
+        self.assertEqual((await kept.index.blobs()).blobs, (name,))
+
+    async def test_another_content_that_is_kept_is_durable_before_anybody_hears_of_it(self) -> None:
+        kept, caller = await self._open(duplicates=Duplicates.KEEP)
+        await caller.store(an_image())
+        (name,) = kept.names
+        kept_names: list[str] = []
+        with patch.object(kept.blobs, "keep_name", kept_names.append):
+            self.assertEqual(await caller.store(an_image(pixels=bytes(64))), Status.SUCCESS)
+        self.assertEqual(kept_names[-1], name)
+
     async def test_it_recovers_from_that(self) -> None:
         kept, caller = await self._open()
         with patch.object(BlobWriter, "write", side_effect=OSError(errno.ENOSPC, "No space left")):
@@ -307,6 +324,8 @@ class Sending:
 
 class Knows:
     """An index that takes everything."""
+
+    replaces = False
 
     def __init__(self) -> None:
         self.added: list[Instance] = []
