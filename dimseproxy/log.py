@@ -48,8 +48,9 @@ class Log:
 
     def copy(self, line: str) -> None:
         """Write a line that another process has made as this one makes its own; it is lost where there is no room."""
-        # As Twisted does with what observers raise: who writes it must not be the worse for it.
-        with suppress(OSError):
+        # As Twisted does with what observers raise: who writes it must not be the worse for it, be the disk full, the
+        # file closed, or a character one that its encoding lacks.
+        with suppress(Exception):
             self._out.write(f"{line}\n")
             self._out.flush()
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import errno
 import json
-from io import StringIO
+from io import BytesIO, StringIO, TextIOWrapper
 from pathlib import Path
 
 from twisted.logger import Logger, LogLevel
@@ -67,6 +67,20 @@ class LogTests(TestCase):
         for line in "released", "aborted":
             log.copy(line)
         self.assertEqual(out.getvalue(), "released\naborted\n")
+
+    def test_a_character_that_the_log_cannot_say_ends_nothing(self) -> None:
+        out = TextIOWrapper(BytesIO(), encoding="ascii")
+        log = Log(out, "text", "info")
+        for line in "\u0416", "released":
+            log.copy(line)
+        out.seek(0)
+        self.assertEqual(out.read(), "released\n")
+
+    def test_a_log_that_is_closed_ends_nothing(self) -> None:
+        log, _ = self._log()
+        self.out.close()
+        log.copy("released")
+        self.assertTrue(self.out.closed)
 
     def test_less_than_the_level_is_left_out(self) -> None:
         _, logger = self._log(level="warn")

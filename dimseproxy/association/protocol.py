@@ -220,11 +220,14 @@ class Association(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._deadlines.forget(self)
         self._closing = True
-        for indication in self._layer.transport_closed(self._clock.seconds()):
-            if isinstance(indication, Abort):
-                self._end(AssociationAborted(indication.source, indication.reason, why(reason)))
-        if self.when_gone is not None:
-            self.when_gone()
+        try:
+            for indication in self._layer.transport_closed(self._clock.seconds()):
+                if isinstance(indication, Abort):
+                    self._end(AssociationAborted(indication.source, indication.reason, why(reason)))
+        finally:
+            # Whatever its user makes of the end: it takes up no place any longer.
+            if self.when_gone is not None:
+                self.when_gone()
 
     def pause_sending(self) -> None:
         """The stream has enough."""

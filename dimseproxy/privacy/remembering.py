@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import islice
+from typing import Final
 
 from dimseproxy.dataset.element import UNDEFINED_LENGTH, Element, Level, Plan, Treatment
 from dimseproxy.dataset.encoding import Encoding
@@ -15,6 +17,10 @@ from dimseproxy.privacy.identity import Identity, Kind
 from dimseproxy.privacy.plans import ActionPlan
 from dimseproxy.privacy.pseudonymisation import Pseudonymisation
 from dimseproxy.privacy.remembered import Name, Part, RememberedHead, Run, run_of, single_value
+
+
+#: Elements of the data set itself, some 200 bytes of memory each; a head of more is not remembered.
+MAX_ELEMENTS: Final = 512
 
 
 class _Reader:
@@ -56,7 +62,7 @@ def remembered(
     """
     reader = _Reader(editor)
     steps = Steps(encoding, reader, head)
-    taken = list(steps)
+    taken = list(islice(steps, MAX_ELEMENTS))
     fixed = editor.wanted()
     if steps.bulk_length is None or b"".join(step.raw for step in taken) != head or not fixed <= pseudonyms.keys():
         return None

@@ -38,7 +38,7 @@ from dimseproxy.errors import (
     OperationRefused,
 )
 from dimseproxy.relay.destinations import Destination, DestinationLeg, restricted
-from dimseproxy.relay.elsewhere import Asked, Elsewhere
+from dimseproxy.relay.elsewhere import FIRST_MESSAGE_ID, Asked, Elsewhere
 from dimseproxy.relay.retrieves import Commitments, Retrieves
 from dimseproxy.relay.silence import Silence
 from dimseproxy.ul.negotiation import inward_accept, refuse
@@ -217,8 +217,9 @@ class Delivery:
             retrieve = self._retrieves.find(self._outbound, self._title, originator, self._elsewhere)
             if retrieve is not None:
                 self._direct_to_retrieve(message, retrieve)
-            else:
+            elif originator is None or originator < FIRST_MESSAGE_ID:
                 self._look_into(message)
+            # Else it is of a retrieve of ours that is over: what its caller gave up is nobody else's.
         elif command_set.command_field == CommandField.N_EVENT_REPORT_RQ:
             self._look_into(message)
         elif command_set.command_field == CommandField.C_ECHO_RQ:
@@ -320,6 +321,9 @@ class Delivery:
                     Element.MOVE_ORIGINATOR_MESSAGE_ID: retrieve.originator_message_id,
                 }
             )
+        elif retrieve.originator_message_id:
+            # Another worker knows who that is.
+            command_set = command_set.replace({Element.MOVE_ORIGINATOR_MESSAGE_ID: retrieve.originator_message_id})
         self._direct(message, retrieve.destination.key, command_set)
 
     def _direct(self, message: _Message, key: object, command_set: CommandSet) -> None:

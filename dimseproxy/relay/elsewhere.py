@@ -26,8 +26,10 @@ class Asked(Protocol):
     A C-MOVE, of this worker or another, for which a delivery may bring objects.
 
     @ivar destination: where they go.
-    @ivar originator: who asked, and `originator_message_id`: with which message; empty where the Move Originator stays
-        as it is, because somebody else will replace it.
+    @ivar originator: who asked; empty where the Move Originator's title stays as it is, because somebody else will
+        replace it.
+    @ivar originator_message_id: with which message; the C-MOVE's own for a worker that finds it by that; 0 where the
+        Move Originator's message id stays as it is.
     """
 
     @property
@@ -48,6 +50,9 @@ class Asked(Protocol):
 
     def asked_for(self, study: str) -> bool:
         """Whether it asked for this study by name."""
+
+    def or_another(self) -> Asked:
+        """It, where the objects may be of another C-MOVE with the same destination just as well."""
 
     def progress(self) -> None:
         """Something of it came through."""

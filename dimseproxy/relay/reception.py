@@ -29,7 +29,7 @@ from dimseproxy.relay.border import across
 from dimseproxy.relay.call import Call
 from dimseproxy.relay.deliveries import Delivery
 from dimseproxy.relay.destinations import ApplicationDestination
-from dimseproxy.relay.elsewhere import Elsewhere
+from dimseproxy.relay.elsewhere import Elsewhere, Nowhere
 from dimseproxy.relay.filters import Filter
 from dimseproxy.relay.privacy import Privacy
 from dimseproxy.relay.relay import Relay
@@ -76,9 +76,9 @@ class Reception:
         self._settings = settings
         self._ways = ways
         self._deadlines = deadlines
-        self._elsewhere = elsewhere
-        self._retrieves = Retrieves(elsewhere)
-        self._commitments = Commitments(elsewhere)
+        self._elsewhere = Nowhere() if elsewhere is None else elsewhere
+        self._retrieves = Retrieves(self._elsewhere)
+        self._commitments = Commitments(self._elsewhere)
         self._running: set[Relay | Delivery] = set()
         self._is_draining = False
         #: Callers that came before `open`.

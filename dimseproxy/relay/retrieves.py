@@ -62,6 +62,10 @@ class Retrieve:
         """Whether it asked for this study by name."""
         return bool(study) and study in self.studies
 
+    def or_another(self) -> Retrieve:
+        """It, where the objects may be of another C-MOVE with the same destination just as well."""
+        return self
+
     def account(self, status: int, sop_instance: str) -> None:
         """A sub-operation was answered with this status."""
         self.sent[is_done(status)] += 1
@@ -186,11 +190,18 @@ class Retrieves:
         study, or else one that asked for no study in particular, if that leaves one destination.
 
         An object that nobody asked for, such as one that the outbound forwards of its own accord, belongs to none.
+
+        @param elsewhere: None where another worker passes the object on.  It was looked for among those of all workers
+            there, and only one that asked for its study gets it here: of those that asked for none, another worker's
+            may be meant as well, which would not be noticed.
         """
         candidates = self.candidates(outbound, title, elsewhere)
-        named = [each for each in candidates if each.asked_for(study)]
-        found = named or [each for each in candidates if not each.names_studies]
-        return found[0] if len({each.destination.key for each in found}) == 1 else None
+        found = [each for each in candidates if each.asked_for(study)]
+        if not found and elsewhere is not None:
+            found = [each for each in candidates if not each.names_studies]
+        if len({each.destination.key for each in found}) != 1:
+            return None
+        return found[0] if len(found) == 1 else found[0].or_another()
 
     def __len__(self) -> int:
         return len(self._open)

@@ -2,7 +2,9 @@
 The board: memory that the workers share, on which each says what the others have to know.
 
 It is a file without a name, made by the parent and inherited.  Each worker writes in a region of its own and reads
-those of the others.  It shows no identity: of a title or a UID there is a digest, under a key that the parent drew.
+those of the others.  It shows no identity of a patient or an object: of a UID there is a digest, under a key that the
+parent drew.  Three AE titles of a C-MOVE are in clear: who asked, where the objects go, and as whom the proxy calls
+there.
 
     first page            what it is, and the secret of the digests
     region of worker 0    marks and tallies; notices of C-MOVEs and of storage commitments (see `notices`); accounts of

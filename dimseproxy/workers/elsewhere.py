@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Sequence
 from typing import Final, Protocol
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 from zope.interface import implementer
 
 from dimseproxy.association.deadlines import IWatched
@@ -226,7 +226,13 @@ class _Noticed:
 
 @frozen
 class _PassedOn(_Noticed):
-    """One whose objects go to the worker as they are; it keeps its own account."""
+    """
+    One whose objects go to the worker, which puts in who asked, and keeps its own account.
+
+    @ivar is_certain: whether objects are known to be of this C-MOVE rather than of another one of that worker.
+    """
+
+    _is_certain: bool = True
 
     @property
     def originator(self) -> str:
@@ -234,7 +240,12 @@ class _PassedOn(_Noticed):
 
     @property
     def originator_message_id(self) -> int:
-        return 0
+        # By its own id the worker finds it at once.  One whose studies are not known claims objects that may not be
+        # its own: there the worker has to look itself.
+        return self.message_id if self._is_certain and self._notice.studies is not None else 0
+
+    def or_another(self) -> Asked:
+        return evolve(self, is_certain=False)
 
     def progress(self) -> None:
         """It is seen there."""
@@ -262,6 +273,9 @@ class _CarriedOut(_Noticed):
     def originator_message_id(self) -> int:
         return self._notice.originator_message_id
 
+    def or_another(self) -> Asked:
+        return self
+
     def progress(self) -> None:
         self._board.words[self._account_at + _PROGRESS] += 1
 
@@ -269,5 +283,6 @@ class _CarriedOut(_Noticed):
         if is_done(status):
             self._board.words[self._account_at + _DONE] += 1
         else:
-            self._passing.name_failed(self.worker, self.message_id, sop_instance)
+            # The number must be right, whatever becomes of the name.
             self._board.words[self._account_at + _FAILED] += 1
+            self._passing.name_failed(self.worker, self.message_id, sop_instance)

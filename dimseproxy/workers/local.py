@@ -170,6 +170,9 @@ class Locally:
             os.write(fd, line)
         except BlockingIOError:
             log.warn("worker {worker} does not take the name of a failed object: its list will lack it", worker=number)
+        except OSError:
+            # It has died since.
+            return
         finally:
             os.close(fd)
 

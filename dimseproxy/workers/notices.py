@@ -147,7 +147,8 @@ class RetrieveNotices:
                 at = begin + slot * RETRIEVE_WORDS
                 check = words[at]
                 content = words[at + 1 : at + RETRIEVE_WORDS].tobytes()
-                if check == _check(content):
+                # Since the places were read, the slot may have got a notice of another place.
+                if check == _check(content) and _place(content) == place:
                     found.append((number, Notice.decode(content)))
         return found
 
@@ -206,3 +207,8 @@ class CommitmentNotices:
 
 def _check(content: bytes) -> int:
     return _IN_USE | crc32(content)
+
+
+def _place(content: bytes) -> int:
+    place: int = _NOTICE.unpack(content)[0]
+    return place

@@ -242,9 +242,13 @@ class Supervisor(Service):
 
 
 def _environment(part: Part) -> dict[bytes, bytes]:
-    """That of a worker, who finds the modules that we have found.  In bytes: there may be what is not UTF-8."""
+    """
+    That of a worker, who finds the modules that we have found, and writes its log as we read it, whatever the locale.
+
+    In bytes: there may be what is not UTF-8.
+    """
     folders = os.pathsep.join(os.path.abspath(folder) for folder in sys.path)
-    own = {"PYTHONPATH": folders, **part.to_environment()}
+    own = {"PYTHONPATH": folders, "PYTHONIOENCODING": "utf-8:backslashreplace", **part.to_environment()}
     return {**os.environb, **{os.fsencode(name): os.fsencode(value) for name, value in own.items()}}
 
 

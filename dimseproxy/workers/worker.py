@@ -52,7 +52,7 @@ class Upper(Protocol):
         """Its process has ended, and another may follow."""
 
     def cannot_start(self, worker: Worker, why: str) -> None:
-        """Its very first process has ended without having served anybody."""
+        """Its very first process has ended of its own accord, without having served anybody."""
 
 
 class Worker:
@@ -137,14 +137,15 @@ class Worker:
             self.has_served = True
             self._upper.serves(self)
 
-    def _ended(self, why: str) -> None:
+    def _ended(self, why: str, by_signal: bool = False) -> None:
         self._process = None
         self._upper.is_gone(self)
         if self._is_stopping:
             gone, self._gone = self._gone, []
             for each in gone:
                 each.callback(None)
-        elif not self.has_served:
+        elif not self.has_served and not by_signal:
+            # Who is killed, such as for want of memory, has not said that anything is wrong.
             self._upper.cannot_start(self, why)
         else:
             self._start_again(why)
@@ -169,7 +170,7 @@ class _Ears:
     line: Callable[[str], None]
     complaint: Callable[[str], None]
     ready: Callable[[], None]
-    ended: Callable[[str], None]
+    ended: Callable[[str, bool], None]
 
 
 class _Process(ProcessProtocol):
@@ -209,7 +210,7 @@ class _Process(ProcessProtocol):
         self._is_listening = False
         for lines in self._lines.values():
             lines.ended()
-        self._ears.ended(_end(reason))
+        self._ears.ended(*_end(reason))
 
 
 class _Lines:
@@ -235,9 +236,9 @@ class _Lines:
             self._each(line.decode("utf-8", "replace"))
 
 
-def _end(reason: Failure) -> str:
-    """How a process ended, in words."""
+def _end(reason: Failure) -> tuple[str, bool]:
+    """How a process ended, in words, and whether a signal ended it."""
     error = reason.value
     if isinstance(error, ProcessTerminated) and error.signal is not None:
-        return f"by signal {error.signal}"
-    return f"with status {getattr(error, 'exitCode', None)}"
+        return f"by signal {error.signal}", True
+    return f"with status {getattr(error, 'exitCode', None)}", False

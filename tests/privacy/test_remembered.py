@@ -13,6 +13,7 @@ from dimseproxy.errors import OperationRefused
 from dimseproxy.privacy.identity import Identity
 from dimseproxy.privacy.policy import Policy, compile_policy
 from dimseproxy.privacy.pseudonymisation import Pseudonymisation, Purpose
+from dimseproxy.privacy.remembering import MAX_ELEMENTS
 from dimseproxy.privacy.replay import MAX_HEAD, HeadMemory, Replay
 from tests.privacy.editing import (
     BIG_ENDIAN,
@@ -296,6 +297,13 @@ class MemoryTests(Remembering):
     def test_a_long_head_is_not_remembered(self) -> None:
         contours = [data_set(ContourData=["1.5"] * (MAX_HEAD // 8)) for _ in range(2)]
         self.learn(an_object(ROIContourSequence=items(*contours)))
+        self.assertEqual(self.memory.length, 0)
+
+    def test_nor_is_one_of_very_many_elements(self) -> None:
+        strange = an_object()
+        for number in range(MAX_ELEMENTS):
+            strange.add_new(0x00210000 + 0x1000 + number, "US", 1)
+        self.learn(strange)
         self.assertEqual(self.memory.length, 0)
 
     def test_objects_that_differ_each_time_cost_less_and_less(self) -> None:

@@ -383,6 +383,11 @@ class TwoDestinationsTests(TestCase):
         self._delivery().hears(delivered(1, 99, "1.1"))
         self.assertEqual((self._got("CLIENT"), self._got("OTHER")), (an_object("1.1"), b""))
 
+    def test_what_names_a_retrieve_that_is_over_goes_to_nobody(self) -> None:
+        delivery = self._delivery()
+        delivery.hears(delivered(1, OWN_ID + 2, "1.1"))
+        self.assertEqual((self._got("CLIENT"), self._got("OTHER"), statuses(delivery)), (b"", b"", [0x0124]))
+
     def test_an_object_in_pieces_arrives_whole(self) -> None:
         delivery = self._delivery()
         whole = an_object("1.2")

@@ -6,6 +6,7 @@ from dimseproxy.dimse.command_set import CommandField, CommandSet, Element
 from dimseproxy.errors import OperationRefused
 from dimseproxy.relay import retrieves as module
 from dimseproxy.relay.destinations import ApplicationDestination
+from dimseproxy.relay.elsewhere import Nowhere
 from dimseproxy.relay.retrieves import Commitments, Retrieve, Retrieves
 from tests.association.playing import response
 from tests.relay.fakes import FakeOutbound
@@ -87,15 +88,20 @@ class FindingTests(TestCase):
     def test_one_that_asked_for_no_study_takes_any(self) -> None:
         self.retrieves.close(self.first)
         self.second.studies = frozenset()
-        self.assertIs(self.retrieves.find_by_study("pacs", "PROXY", "1.3"), self.second)
+        self.assertIs(self.retrieves.find_by_study("pacs", "PROXY", "1.3", Nowhere()), self.second)
+
+    def test_but_none_that_another_worker_passes_on(self) -> None:
+        self.retrieves.close(self.first)
+        self.second.studies = frozenset()
+        self.assertIsNone(self.retrieves.find_by_study("pacs", "PROXY", "1.3"))
 
     def test_one_that_asked_for_another_study_takes_none(self) -> None:
         self.retrieves.close(self.first)
-        self.assertIsNone(self.retrieves.find_by_study("pacs", "PROXY", "1.3"))
+        self.assertIsNone(self.retrieves.find_by_study("pacs", "PROXY", "1.3", Nowhere()))
 
     def test_two_destinations_that_asked_for_no_study_are_too_many(self) -> None:
         self.first.studies = self.second.studies = frozenset()
-        self.assertIsNone(self.retrieves.find_by_study("pacs", "PROXY", "1.3"))
+        self.assertIsNone(self.retrieves.find_by_study("pacs", "PROXY", "1.3", Nowhere()))
 
     def test_nothing_is_found_when_all_are_closed(self) -> None:
         for each in (self.first, self.second):
@@ -106,7 +112,7 @@ class FindingTests(TestCase):
         self.assertIs(self.retrieves.find_by_study("pacs", "PROXY", "1.2"), self.second)
 
     def test_a_study_that_nobody_asked_for(self) -> None:
-        self.assertIsNone(self.retrieves.find_by_study("pacs", "PROXY", "1.3"))
+        self.assertIsNone(self.retrieves.find_by_study("pacs", "PROXY", "1.3", Nowhere()))
 
     def test_a_study_that_both_asked_for(self) -> None:
         self.second.studies = frozenset(("1.1",))

@@ -210,7 +210,7 @@ class OvertakingTests(SynchronousTestCase):
         for steps in range(20):
             clock = OneByOne()
             crossing = Crossing(POLICIES[0], EXPLICIT, clock)
-            more = {Element.AFFECTED_SOP_INSTANCE_UID: "1.2.3.10"}
+            more: dict[Element, int | str | None] = {Element.AFFECTED_SOP_INSTANCE_UID: "1.2.3.10"}
             crossing.border.send([command(CommandField.C_STORE_RQ, 1, has_data_set=True, sop_class=CT, more=more)])
             crossing.border.send([DataSetFragment(CONTEXT, [memoryview(head)], False)])
             for _ in range(steps):
@@ -221,8 +221,9 @@ class OvertakingTests(SynchronousTestCase):
                 pass
             first, *rest = crossing.peer.sent
             self.assertIsInstance(first, Command)
-            self.assertTrue(all(isinstance(part, DataSetFragment) for part in rest))
-            self.assertTrue(b"".join(map(bytes, rest)).endswith(b"P" * 4000))
+            fragments = [part for part in rest if isinstance(part, DataSetFragment)]
+            self.assertEqual(len(fragments), len(rest))
+            self.assertTrue(b"".join(bytes(part) for part in fragments).endswith(b"P" * 4000))
 
 
 class SeriesTests(SynchronousTestCase):

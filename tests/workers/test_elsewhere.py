@@ -19,7 +19,7 @@ from tests.relay.data_sets import an_object, identifier, report
 from tests.relay.fakes import FakeAssociation, FakeIncoming, House
 from tests.relay.test_deliveries import data, delivered, statuses, stored
 from tests.relay.test_moves import move, moved
-from tests.workers.house import WorkersTestCase
+from tests.workers.house import FakePassing, WorkersTestCase
 
 TITLES = ("DIMSEPROXY", "SECOND", "THIRD")
 
@@ -27,6 +27,11 @@ TITLES = ("DIMSEPROXY", "SECOND", "THIRD")
 def own_id(part: object) -> int:
     assert isinstance(part, Command)
     return part.command_set.message_id
+
+
+def originator(part: object) -> int | None:
+    assert isinstance(part, Command)
+    return part.command_set.number(Element.MOVE_ORIGINATOR_MESSAGE_ID)
 
 
 class MessageIdTests(WorkersTestCase):
@@ -224,6 +229,17 @@ class MoveTests(WorkersTestCase):
         syntax = self.caller.established.contexts[1].transfer_syntax
         self.assertEqual((data(self.caller.sent), delivery.is_over), (failed_list(syntax, [instance]), False))
 
+    def test_it_counts_before_it_is_named(self) -> None:
+        counted = []
+
+        def name_failed(*_: object) -> None:
+            counted.append(self.elsewhere[0]._account_of(self.own_id)[1])
+
+        self.patch(FakePassing, "name_failed", name_failed)
+        self._deliver((3, self.own_id, "1.1"))
+        self.other.hears(stored(3, 0xA700))
+        self.assertEqual(counted, [1])
+
     def test_what_was_never_delivered_counts_as_failed(self) -> None:
         self._deliver((3, self.own_id, "1.1"))
         self._answer(1)
@@ -307,6 +323,35 @@ class PassingOnTests(WorkersTestCase):
         message = delivered(3, self._get())
         self.houses[1].deliver(CT).hears(message)
         self.assertEqual(self._passed_on().sent, message)
+
+    def test_one_that_is_known_by_its_study_is_passed_on_by_its_number(self) -> None:
+        own = self._get()
+        self.houses[1].deliver(CT).hears(delivered(3, None, "1.1"))
+        self.assertEqual(originator(self._passed_on().sent[0]), own)
+
+    def test_one_that_may_be_of_two_is_passed_on_as_it_is(self) -> None:
+        for _ in range(2):
+            self._get()
+        self.houses[1].deliver(CT).hears(delivered(3, None, "1.1"))
+        self.assertIsNone(originator(self._passed_on().sent[0]))
+
+    def _passed_on_to_one_that_asked_for_no_study(self, number: int | None) -> FakeIncoming:
+        caller = FakeIncoming(a_request(CT, calling="PACS", called="DIMSEPROXY"))
+        self.houses[0].reception.passed_on(caller, "pacs")
+        caller.hears(delivered(3, number, "1.99"))
+        return caller
+
+    def test_passed_on_as_it_is_one_goes_to_nobody_that_asked_for_no_study(self) -> None:
+        self.houses[0].call(MOVE).hears(move("OTHER", has_data=False))
+        caller = self._passed_on_to_one_that_asked_for_no_study(None)
+        self.assertEqual(
+            (statuses(caller), self.houses[0].applications["OTHER"].associations[0].sent), ([Status.NOT_AUTHORIZED], [])
+        )
+
+    def test_by_its_number_it_does(self) -> None:
+        self.houses[0].call(MOVE).hears(move("OTHER", has_data=False))
+        self._passed_on_to_one_that_asked_for_no_study(own_id(self.houses[0].pacs.associations[0].sent[0]))
+        self.assertEqual(self.houses[0].applications["OTHER"].associations[0].commands, ["C-STORE-RQ"])
 
     def test_they_are_passed_on_under_the_titles_of_the_delivery(self) -> None:
         self._get()

@@ -206,6 +206,13 @@ class NamesTests(LocallyTestCase):
             self.second.name_failed(0, 0x8001, "1" * 4000)
         self.assertLess(len(self.first.failed()), 400)
 
+    def test_a_worker_that_dies_before_it_is_told(self) -> None:
+        reading, writing = os.pipe()
+        os.close(reading)
+        self.patch(os, "open", lambda *_: writing)
+        self.second.name_failed(0, 0x8001, "1.2.3")
+        self.assertRaises(OSError, os.fstat, writing)
+
     def test_one_that_is_no_uid_is_not_told(self) -> None:
         for name in ("1.2\n33024 1.3", "1" * 300):
             self.second.name_failed(0, 0x8001, name)

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from attrs import evolve
 
 from dimseproxy.workers import notices as module
@@ -9,6 +12,21 @@ from tests.workers.test_board import BoardTestCase
 
 PLACE, OTHER_PLACE = 17, 18
 NOTICE = Notice(0x8001, "WORKPLACE", 7, "CLIENT", "SHIELD", 2, frozenset((11, 12)))
+
+
+class Moving:
+    """What a reader sees while something happens as soon as it has read the places."""
+
+    def __init__(self, words: Any, happens: Callable[[], None]) -> None:
+        self._words = words
+        self._happens = happens
+
+    def __getitem__(self, at: Any) -> Any:
+        found = self._words[at]
+        if isinstance(at, slice) and at.step is not None:
+            found = memoryview(found.tobytes()).cast("Q")
+            self._happens()
+        return found
 
 
 class RetrieveTests(BoardTestCase):
@@ -89,6 +107,15 @@ class RetrieveTests(BoardTestCase):
     def test_those_of_a_dead_worker_are_gone(self) -> None:
         self.first.put(PLACE, NOTICE)
         self.parent.clear(0)
+        self.assertEqual(self._read(), [])
+
+    def test_one_of_another_place_that_takes_its_slot_meanwhile_is_passed_over(self) -> None:
+        def changes() -> None:
+            self.first.remove(NOTICE.message_id)
+            self.first.put(OTHER_PLACE, evolve(NOTICE, message_id=0x8004))
+
+        self.first.put(PLACE, NOTICE)
+        self.patch(self.workers[1], "words", Moving(self.workers[1].words, changes))
         self.assertEqual(self._read(), [])
 
     def test_a_title_that_is_too_long_does_not_fit(self) -> None:

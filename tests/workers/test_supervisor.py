@@ -43,6 +43,7 @@ class FakeReactor(MemoryReactorClock):
         super().__init__()
         self.processes: list[FakeProcess] = []
         self.parts: list[Part] = []
+        self.environments: list[dict[bytes, bytes]] = []
         self.descriptors: list[dict[int, Any]] = []
         self.commands: list[Any] = []
         self.is_stopped = False
@@ -56,6 +57,7 @@ class FakeReactor(MemoryReactorClock):
         part = Part.from_environment({os.fsdecode(name): os.fsdecode(value) for name, value in env.items()})
         assert part is not None
         self.parts.append(part)
+        self.environments.append(env)
         self.descriptors.append(more["childFDs"])
         processProtocol.makeConnection(process)
         return process
@@ -141,6 +143,10 @@ class StartTests(SupervisorCase):
     def test_the_folder_is_its_owners_alone(self) -> None:
         self.started()
         self.assertEqual(self.reactor.parts[0].sockets.stat().st_mode & 0o777, 0o700)
+
+    def test_they_write_their_log_as_it_is_read_whatever_the_locale(self) -> None:
+        self.started()
+        self.assertEqual(self.reactor.environments[0][b"PYTHONIOENCODING"], b"utf-8:backslashreplace")
 
     def test_they_are_started_with_the_options_of_their_parent(self) -> None:
         self.started(options=["--reactor=poll"])

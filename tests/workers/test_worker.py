@@ -217,10 +217,18 @@ class DeathTests(WorkerCase):
         self.assertEqual(self.upper.failed, ["with status 1"])
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
-    def test_a_signal_is_named(self) -> None:
+    def test_unless_it_was_killed(self) -> None:
         self.worker.start()
-        self.process.dies(signal=11)
-        self.assertEqual(self.upper.failed, ["by signal 11"])
+        self.process.dies(signal=9)
+        self.next()
+        self.assertEqual((self.upper.failed, len(self.upper.processes), self.upper.serving), ([], 2, 1))
+
+    def test_after_that_the_next_one_has_to_start(self) -> None:
+        self.worker.start()
+        self.process.dies(signal=9)
+        self.clock.advance(0)
+        self.process.dies(status=1)
+        self.assertEqual(self.upper.failed, ["with status 1"])
 
 
 class StopTests(WorkerCase):

@@ -12,7 +12,7 @@ from __future__ import annotations
 import errno
 import hashlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from twisted.internet.defer import Deferred, DeferredList
@@ -131,7 +131,7 @@ class Receiving:
 
     async def _add(self, instance: Instance) -> None:
         naming = DeferredList([self._files.keep_name(instance.blob)], consumeErrors=True)
-        named: list[tuple[bool, object]] = []
+        named: Sequence[tuple[bool, object]] = ()
         try:
             if self._index.replaces:
                 # What it may replace was acknowledged: a row must not let go of that for a name that may be lost.
@@ -167,7 +167,7 @@ class Receiving:
             )
 
 
-def _check(named: list[tuple[bool, object]]) -> None:
+def _check(named: Sequence[tuple[bool, object]]) -> None:
     """Raise what a name could not be kept for."""
     ((_, result),) = named
     if isinstance(result, Failure):
