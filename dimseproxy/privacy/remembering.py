@@ -18,7 +18,6 @@ from dimseproxy.privacy.plans import ActionPlan
 from dimseproxy.privacy.pseudonymisation import Pseudonymisation
 from dimseproxy.privacy.remembered import Name, Part, RememberedHead, Run, run_of, single_value
 
-
 #: Elements of the data set itself, some 200 bytes of memory each; a head of more is not remembered.
 MAX_ELEMENTS: Final = 512
 
