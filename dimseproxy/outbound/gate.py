@@ -49,7 +49,11 @@ class Gate:
         self._octets = 0
         #: Where the rest of the message goes that is arriving; None: it passes.
         self._into: list[Part] | None = None
+        #: Whether the rest of a message is to come of which the beginning has passed.
+        self._is_within = False
         self._taken = 0
+        #: Whether one of those that are taken is for the first that waits, and waits for the end of that message.
+        self._has_turn = False
         self._is_holding = False
         self._when_empty: Callable[[], None] | None = None
 
@@ -67,8 +71,11 @@ class Gate:
                 self._into.append(part)
                 self._octets += _octets(part)
         if passing:
-            self._send(passing)
-        self._balance()
+            self._pass(passing)
+        if self._has_turn and not self._is_within:
+            self._use_turn()
+        else:
+            self._balance()
 
     def answered(self) -> None:
         """The peer has answered a request."""
@@ -87,6 +94,7 @@ class Gate:
     def close(self) -> None:
         """The association is over; what waits goes nowhere."""
         self._waiting.clear()
+        self._has_turn = False
         self._when_empty = None
         self._operations.withdraw(self._caller, self._go_on)
         taken, self._taken = self._taken, 0
@@ -112,6 +120,12 @@ class Gate:
     def _go_on(self) -> None:
         """There is room for the first of those that wait."""
         self._taken += 1
+        self._has_turn = True
+        if not self._is_within:
+            self._use_turn()
+
+    def _use_turn(self) -> None:
+        self._has_turn = False
         self._send_first()
         while self._waiting and (_is_cancel(self._waiting[0]) or self._ask()):
             self._send_first()
@@ -126,10 +140,17 @@ class Gate:
             # The rest follows it at once.
             self._into = None
         self._octets -= sum(map(_octets, message))
-        self._send(message)
+        self._pass(message)
+
+    def _pass(self, parts: Sequence[Part]) -> None:
+        last = parts[-1]
+        self._is_within = last.command_set.has_data_set if isinstance(last, Command) else not last.is_last
+        self._send(parts)
 
     def _balance(self) -> None:
-        holds = bool(self._waiting) and (self._octets > HIGH_WATER or not self._conversation.under_way)
+        # Never within a message that passes: what waits could not go before the rest of it.
+        may_hold = bool(self._waiting) and not self._is_within
+        holds = may_hold and (self._octets > HIGH_WATER or not self._conversation.under_way)
         if holds != self._is_holding:
             self._is_holding = holds
             if holds:

@@ -86,7 +86,9 @@ class Lease:
         self._is_over = False
         self._ending: AssociationAborted | None = None
         self._replacing: Deferred[Association] | None = None
-        #: What was sent while the association is replaced.
+        #: What has passed the gate while the association is replaced.
+        self._passed: list[Part] = []
+        #: What was sent after that, and is still to go through the gate.
         self._early: list[Part] = []
         self._shall_release = False
         if was_used:
@@ -105,8 +107,6 @@ class Lease:
     def send(self, parts: Sequence[Part]) -> None:
         if self._is_over:
             return
-        if self._is_untouched and self._replacing is None and has_something_to_read(self._association):
-            self._replace()
         if self._replacing is not None:
             self._early.extend(parts)
             self._wait_for(_NO_ASSOCIATION)
@@ -128,9 +128,7 @@ class Lease:
     def release(self) -> None:
         if self._is_over:
             return
-        if self._replacing is not None:
-            self._shall_release = True
-        elif self._gate is None:
+        if self._gate is None or self._replacing is not None:
             self._release()
         else:
             self._gate.when_empty(self._release)
@@ -200,11 +198,23 @@ class Lease:
     # Sending and ending
 
     def _send(self, parts: Sequence[Part]) -> None:
+        """Nothing holds these back any more."""
+        if self._is_untouched and self._replacing is None and has_something_to_read(self._association):
+            self._replace()
+        if self._is_over:
+            return
+        if self._replacing is not None:
+            self._passed.extend(parts)
+            self._wait_for(_NO_ASSOCIATION)
+            return
         for part in parts:
             self._conversation.sent(part)
         self._association.send(parts)
 
     def _release(self) -> None:
+        if self._replacing is not None:
+            self._shall_release = True
+            return
         is_finished = self._conversation.is_over and self._association.is_at_rest
         if is_finished and self._lessor.take_back(self._association):
             self._close()
@@ -222,6 +232,7 @@ class Lease:
 
     def _close(self) -> None:
         self._is_over = True
+        self._passed.clear()
         self._early.clear()
         if self._gate is not None:
             self._gate.close()
@@ -258,7 +269,10 @@ class Lease:
             association.use(self)
         if self._is_paused:
             association.pause()
+        passed, self._passed = self._passed, []
         early, self._early = self._early, []
+        if passed:
+            self._send(passed)
         if early:
             self.send(early)
         self._wait_no_longer_for(_NO_ASSOCIATION)

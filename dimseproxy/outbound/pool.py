@@ -33,6 +33,8 @@ log = Logger()
 
 #: Seconds that idle associations may take to be released when the proxy stops; then they are cut.
 _LAST_RELEASES: Final = 1.0
+#: Seconds that one may take while somebody waits for its place; then it is cut.
+_RELEASE_IN_THE_WAY: Final = 1.0
 
 
 @frozen
@@ -77,7 +79,11 @@ class _Waiter:
 @implementer(IAssociationUser)
 @define(eq=False)
 class _Idle:
-    """An association that nobody uses; whatever the peer does on it ends it."""
+    """
+    An association that nobody uses; whatever the peer does on it ends it.
+
+    @ivar since: when its last user left it, or when it was asked for its release.
+    """
 
     pool: SharedOutbound
     request: AssociateRequest
@@ -109,20 +115,26 @@ class _Idle:
         """Nothing is sent."""
 
 
-@frozen(eq=False)
+@define(eq=False)
 class _Terms:
-    """What a lease may ask of the pool."""
+    """
+    What a lease may ask of the pool.
+
+    @ivar way: the pool's when the association was opened.
+    """
 
     pool: SharedOutbound
     request: AssociateRequest
     place: _Place
+    way: int
 
     def take_back(self, association: Association) -> bool:
-        return self.pool.take_back(association, self.request, self.place)
+        return self.way == self.pool.way and self.pool.take_back(association, self.request, self.place)
 
     def replace(self, association: Association) -> Deferred[Association]:
         # The peer has given that one up: its place is that of the new one.
         association.when_gone = None
+        self.way = self.pool.way
         return self.pool.outbound.open(self.request, self.place.leave)
 
 
@@ -148,6 +160,8 @@ class SharedOutbound:
 
     def __init__(self, outbound: DimseOutbound, sharing: Sharing, places: Slots, operations: Operations | None) -> None:
         self.outbound = outbound
+        #: Counts the ways in which the peer was reached.
+        self.way = 0
         self._sharing = sharing
         self._places = places
         self._operations = operations
@@ -157,7 +171,7 @@ class SharedOutbound:
         self._idle: dict[AssociateRequest, list[_Idle]] = {}
         self._leaving: dict[_Place, _Idle] = {}
         self._is_closing = False
-        self._closed: Deferred[None] | None = None
+        self._closings: list[Deferred[None]] = []
 
     # For callers
 
@@ -180,6 +194,19 @@ class SharedOutbound:
             self._serve(waiter, found)
         return waiter.asking
 
+    def reach(self, outbound: DimseOutbound, *, is_another_way: bool) -> None:
+        """
+        How the peer is reached from now on.
+
+        @param is_another_way: whether somebody else may answer than until now, or under other certificates: then no
+            association of before is used again.
+        """
+        self.outbound = outbound
+        if is_another_way:
+            self.way += 1
+            for each in self._all_idle():
+                self._release(each)
+
     @property
     def idle(self) -> int:
         """How many associations are idle."""
@@ -197,7 +224,7 @@ class SharedOutbound:
         if not self._leaving:
             return succeed(None)
         closed: Deferred[None] = Deferred()
-        self._closed = closed
+        self._closings.append(closed)
         cut = self._clock.callLater(_LAST_RELEASES, self._cut)
         return closed.addCallback(lambda _: cut.cancel() if cut.active() else None)
 
@@ -218,21 +245,21 @@ class SharedOutbound:
     def _serve(self, waiter: _Waiter, found: _Idle | _Place) -> None:
         if waiter.late is not None:
             waiter.late.cancel()
+        place = found.place if isinstance(found, _Idle) else found
+        terms = _Terms(self, waiter.request, place, self.way)
         if isinstance(found, _Idle):
-            waiter.asking.callback(self._lease(waiter, found.association, found.place, was_used=True))
+            waiter.asking.callback(self._lease(waiter, found.association, terms, was_used=True))
             return
-        place = found
 
         def opened(association: Association) -> None:
-            waiter.asking.callback(self._lease(waiter, association, place, was_used=False))
+            waiter.asking.callback(self._lease(waiter, association, terms, was_used=False))
 
         waiter.opening = self.outbound.open(waiter.request, place.leave)
         waiter.opening.addCallbacks(opened, waiter.asking.errback)
 
-    def _lease(self, waiter: _Waiter, association: Association, place: _Place, *, was_used: bool) -> IAssociation:
+    def _lease(self, waiter: _Waiter, association: Association, terms: _Terms, *, was_used: bool) -> IAssociation:
         if not self._sharing.size and self._operations is None:
             return association
-        terms = _Terms(self, waiter.request, place)
         lease: IAssociation = Lease(association, terms, self._operations, waiter.caller, was_used=was_used)
         return lease
 
@@ -279,8 +306,7 @@ class SharedOutbound:
         if self._waiting:
             self._serve(self._waiting.take(), idle)
             return True
-        if not self._idle:
-            self.outbound.deadlines.watch(self)
+        self.outbound.deadlines.watch(self)
         self._idle.setdefault(request, []).append(idle)
         if self.idle > self._sharing.size:
             self._release(self._all_idle()[0])
@@ -293,6 +319,14 @@ class SharedOutbound:
         if self._idle and not self._leaving and self._places.are_wanted_elsewhere():
             # One at a time: for whom, and whether for anybody, is known only there.
             self._release(self._all_idle()[0])
+        late = [each for each in self._leaving.values() if now - each.since >= _RELEASE_IN_THE_WAY]
+        if late and (self._waiting or self._places.are_wanted_elsewhere()):
+            for each in late:
+                log.info(
+                    "association {number}: cut: the outbound does not answer its release, and others wait",
+                    number=each.association.number,
+                )
+                each.association.cut()
 
     def forget(self, idle: _Idle) -> None:
         """This one is idle no longer."""
@@ -301,29 +335,36 @@ class SharedOutbound:
             alike.remove(idle)
             if not alike:
                 del self._idle[idle.request]
-            if not self._idle:
-                self.outbound.deadlines.forget(self)
+            self._watch_no_longer()
 
     def left(self, place: _Place) -> None:
         """The transport of an association is gone."""
         self._leaving.pop(place, None)
+        self._watch_no_longer()
         self._places.give()
-        if not self._leaving and self._closed is not None:
-            closed, self._closed = self._closed, None
-            closed.callback(None)
+        if not self._leaving:
+            self._end_closing()
 
     def _all_idle(self) -> list[_Idle]:
         """Those that have been idle for longest come first."""
         return sorted((each for alike in self._idle.values() for each in alike), key=lambda each: each.since)
 
     def _release(self, idle: _Idle) -> None:
-        self.forget(idle)
         self._leaving[idle.place] = idle
+        self.forget(idle)
+        idle.since = self._clock.seconds()
         idle.association.release()
+
+    def _watch_no_longer(self) -> None:
+        if not self._idle and not self._leaving:
+            self.outbound.deadlines.forget(self)
 
     def _cut(self) -> None:
         for each in tuple(self._leaving.values()):
             each.association.cut()
-        closed, self._closed = self._closed, None
-        if closed is not None:
-            closed.callback(None)
+        self._end_closing()
+
+    def _end_closing(self) -> None:
+        closings, self._closings = self._closings, []
+        for each in closings:
+            each.callback(None)

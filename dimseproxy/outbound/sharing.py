@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred, gatherResults
 
 from dimseproxy.association.interfaces import IOutbound
 from dimseproxy.config.settings import DimseOutbound as DimseSettings
+from dimseproxy.config.tls_settings import ClientTLS
 from dimseproxy.outbound.dimse import DimseOutbound
 from dimseproxy.outbound.limits import Count, Operations, Slots
 from dimseproxy.outbound.pool import SharedOutbound, Sharing
@@ -28,7 +29,8 @@ def of_this_process(what: str, name: str, limit: int) -> Slots:
 
 class SharedOutbounds:
     """
-    They outlive a reload, and with them their associations, counts and turns.
+    They outlive a reload, and with them their counts and turns, and their associations unless the peer is then reached
+    in another way.
 
     @param slots: where other processes share the limits, too, what counts for all of them.
     """
@@ -36,6 +38,7 @@ class SharedOutbounds:
     def __init__(self, slots: MakeSlots = of_this_process) -> None:
         self._slots = slots
         self._shared: dict[str, SharedOutbound] = {}
+        self._ways: dict[str, tuple[str, ClientTLS | None]] = {}
 
     def shared(self, name: str, settings: DimseSettings, outbound: DimseOutbound) -> IOutbound:
         """
@@ -48,7 +51,11 @@ class SharedOutbounds:
         known = self._shared.get(name)
         if known is None:
             known = self._shared[name] = self._made(name, settings, outbound)
-        known.outbound = outbound
+        # With TLS the certificates were read again, and an old association may stand on one that is no longer trusted.
+        way = settings.connect, settings.tls
+        is_another_way = settings.tls is not None or way != self._ways.get(name)
+        self._ways[name] = way
+        known.reach(outbound, is_another_way=is_another_way)
         return known
 
     def close(self) -> Deferred[None]:

@@ -51,8 +51,8 @@ class WhoWaits(OperationsOfAPeer):
         self.line.says(echoed())
         self.assertEqual((self.other_line.hears(), self.other.told), ([echo(5)], ["pause sending", "resume sending"]))
 
-    def test_not_after_a_pending_one(self) -> None:
-        self.line.says(response(CommandField.C_FIND_RSP, status=PENDING))
+    def test_not_after_a_response_to_another_operation(self) -> None:
+        self.line.says(response(CommandField.C_FIND_RSP))
         self.assertEqual(self.other_line.hears(), [])
 
     def test_not_after_a_response_to_something_else(self) -> None:
@@ -110,6 +110,21 @@ class WhoWaits(OperationsOfAPeer):
         self.assertEqual([line.hears() for line in self.peer.lines[2:]], [[], [echo(7)]])
 
 
+class WhoWaitsForAnswers(OperationsOfAPeer):
+    def setUp(self) -> None:
+        super().setUp()
+        self.one.sends(command(CommandField.C_FIND_RQ))
+        self.other.sends(echo(5))
+
+    def test_is_not_heard_after_a_pending_response(self) -> None:
+        self.line.says(response(CommandField.C_FIND_RSP, status=PENDING))
+        self.assertEqual(self.other_line.hears(), [])
+
+    def test_is_heard_after_the_last_one(self) -> None:
+        self.line.says(response(CommandField.C_FIND_RSP, status=PENDING), response(CommandField.C_FIND_RSP))
+        self.assertEqual(self.other_line.hears(), [echo(5)])
+
+
 class WhatWaits(OperationsOfAPeer):
     """Whole messages wait, and pass in one piece."""
 
@@ -152,6 +167,47 @@ class WhatWaits(OperationsOfAPeer):
         self.assertEqual(self.other_line.hears(), [])
         self.line.says(echoed())
         self.assertEqual(self.other_line.hears(), [command(CommandField.C_FIND_RQ, 5), cancel(5)])
+
+
+class WithinAResponse(OperationsOfAPeer):
+    """A request waits, a response overtakes it, and its data set is still to come."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.one.sends(echo())
+        self.other.sends(echo(5))
+        self.response = response(CommandField.N_EVENT_REPORT_RSP, has_data_set=True)
+        self.other.sends(self.response)
+
+    def test_the_request_does_not_begin(self) -> None:
+        self.line.says(echoed())
+        self.other.sends(fragment(b"reply"))
+        self.assertEqual(self.other_line.hears(), [self.response, fragment(b"reply"), echo(5)])
+
+    def test_nor_between_two_fragments(self) -> None:
+        self.other.sends(fragment(b"re", is_last=False))
+        self.line.says(echoed())
+        self.other.sends(fragment(b"ply"))
+        self.assertEqual(self.other_line.hears(), [self.response, fragment(b"reply"), echo(5)])
+
+    def test_its_user_is_asked_for_the_rest(self) -> None:
+        self.assertEqual(self.other.told, ["pause sending", "resume sending"])
+
+    def test_and_for_no_more(self) -> None:
+        self.other.sends(fragment(b"reply"))
+        self.assertEqual(self.other.told[2:], ["pause sending"])
+
+    def test_its_turn_is_not_lost_with_it(self) -> None:
+        self.line.says(echoed())
+        taken = self.taken
+        self.other.association.abort(0, 0)
+        self.assertEqual((taken, self.taken), (1, 0))
+
+    def test_it_has_one_turn(self) -> None:
+        self.line.says(echoed())
+        self.other.sends(fragment(b"reply"))
+        self.other_line.says(echoed(5))
+        self.assertEqual(self.taken, 0)
 
 
 class OneWithSeveralRequests(OperationsOfAPeer):

@@ -12,12 +12,27 @@ from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
 from dimseproxy.association.deadlines import Deadlines
+from dimseproxy.dimse.command_set import CommandField
 from dimseproxy.errors import CALLED_AE_TITLE_NOT_RECOGNIZED
+from dimseproxy.outbound import lease
 from dimseproxy.outbound.dimse import DimseOutbound
 from dimseproxy.outbound.limits import Count
 from dimseproxy.outbound.pool import SharedOutbound, Sharing
 from dimseproxy.ul.pdu import Abort, AssociateReject, AssociateRequest, ReleaseRequest, ReleaseResponse
-from tests.association.playing import CT, LIMITS, an_accept, echo, echoed, read, wire
+from tests.association.playing import (
+    COMMITMENT,
+    CT,
+    LIMITS,
+    an_accept,
+    command,
+    echo,
+    echoed,
+    fragment,
+    read,
+    response,
+    store,
+    wire,
+)
 from tests.outbound.peers import REQUEST, Caller, House
 
 
@@ -134,6 +149,102 @@ class WhileAnotherOneIsOpened(UsedBefore):
         self.assertEqual(self.second.hears(), [Abort(0, 0)])
 
 
+class WhileItWaitsForItsTurn(TestCase):
+    """The first request of the caller waits since the peer may be asked no more, and the association ends meanwhile."""
+
+    def setUp(self) -> None:
+        self.house = House(operations=1)
+        self.peer = self.house.peer
+        before, self.busy = self.house.call(caller="before"), self.house.call(caller="busy")
+        self.first, self.busy_line = self.peer.lines
+        before.association.release()
+        self.caller = self.house.call(caller="somebody")
+        assert len(self.peer.lines) == 2
+        self.busy.sends(echo(9))
+        self.peer.accepts = False
+
+    @property
+    def taken(self) -> int:
+        assert self.house.operations is not None
+        return self.house.operations.taken
+
+    def _has_its_turn(self) -> None:
+        self.busy_line.says(echoed(9))
+
+    def test_its_turn_comes_before_the_other_association(self) -> None:
+        self.caller.sends(echo(1))
+        self.first.closes()
+        self._has_its_turn()
+        self.peer.last.accepts()
+        self.assertEqual(self.peer.last.hears(), [echo(1)])
+
+    def test_its_turn_comes_after_it(self) -> None:
+        self.caller.sends(echo(1))
+        self.first.closes()
+        self.peer.last.accepts()
+        before = self.peer.last.hears()
+        self._has_its_turn()
+        self.assertEqual((before, self.peer.last.hears()), ([], [echo(1)]))
+
+    def test_it_leaves_nothing_taken(self) -> None:
+        self.caller.sends(echo(1))
+        self.first.closes()
+        self._has_its_turn()
+        self.peer.last.accepts()
+        taken = self.taken
+        self.peer.last.says(echoed(1))
+        self.assertEqual((taken, self.taken, self.caller.told[-1]), (1, 0, echoed(1)))
+
+    def test_the_rest_of_a_message_follows_its_beginning(self) -> None:
+        request, _ = store(1, context_id=3)
+        self.caller.sends(request, fragment(b"first", context_id=3, is_last=False))
+        self.first.closes()
+        self._has_its_turn()
+        self.caller.sends(fragment(b"last", context_id=3))
+        self.peer.last.accepts()
+        self.assertEqual(self.peer.last.hears(), [request, fragment(b"firstlast", context_id=3)])
+
+    def test_what_is_sent_meanwhile_has_a_turn_of_its_own(self) -> None:
+        self.caller.sends(echo(1))
+        self.first.closes()
+        self._has_its_turn()
+        self.caller.sends(echo(2))
+        self.peer.last.accepts()
+        before = self.peer.last.hears()
+        self.peer.last.says(echoed(1))
+        self.assertEqual((before, self.peer.last.hears()), ([echo(1)], [echo(2)]))
+
+    def test_a_release_follows_the_request(self) -> None:
+        self.caller.sends(echo(1))
+        self.caller.association.release()
+        self.first.closes()
+        self._has_its_turn()
+        self.peer.last.accepts()
+        self.assertEqual((self.peer.last.hears(), self.caller.has_ended), ([echo(1), ReleaseRequest()], False))
+
+    def test_an_abort_after_its_turn_leaves_nothing_taken(self) -> None:
+        self.caller.sends(echo(1))
+        self.first.closes()
+        self._has_its_turn()
+        self.caller.association.abort(0, 0)
+        self.assertEqual((self.taken, self.peer.last.hears()), (0, [Abort(0, 0)]))
+
+    def test_none_in_its_place_leaves_nothing_taken(self) -> None:
+        self.caller.sends(echo(1))
+        self.first.closes()
+        self._has_its_turn()
+        self.peer.last.says(AssociateReject(CALLED_AE_TITLE_NOT_RECOGNIZED))
+        self.assertEqual((self.taken, self.caller.told[-1]), (0, (2, 0)))
+
+    def test_the_end_that_nobody_was_told_of_yet(self) -> None:
+        self.caller.sends(echo(1))
+        self.patch(lease, "has_something_to_read", lambda association: association is self.first.association)
+        self._has_its_turn()
+        self.assertEqual((len(self.peer.lines), self.first.hears()), (3, [Abort(2, 0)]))
+        self.peer.last.accepts()
+        self.assertEqual(self.peer.last.hears(), [echo(1)])
+
+
 class SomethingSent(UsedBefore):
     """From then on nobody can tell what the peer has done."""
 
@@ -158,6 +269,24 @@ class SomethingSent(UsedBefore):
     def test_it_is_not_shown_either_with_an_answer_before_it(self) -> None:
         self.first.says(echoed(), echoed(9))
         self.assertNotIn(echoed(9), self.caller.told)
+
+    def test_an_answer_in_another_context(self) -> None:
+        self.first.says(echoed(1, context_id=3))
+        self.assertEqual((self.first.hears(), self.caller.told), ([Abort(2, 0)], [(2, 0)]))
+
+    def test_an_answer_to_another_operation(self) -> None:
+        self.first.says(response(CommandField.C_FIND_RSP))
+        self.assertEqual((self.first.hears(), self.caller.told), ([Abort(2, 0)], [(2, 0)]))
+
+    def test_a_report_of_the_peer(self) -> None:
+        self.first.says(command(CommandField.N_EVENT_REPORT_RQ))
+        self.assertEqual((self.first.hears(), self.caller.told), ([Abort(2, 0)], [(2, 0)]))
+
+    def test_a_report_to_who_asked_for_something_that_is_reported_on(self) -> None:
+        report = command(CommandField.N_EVENT_REPORT_RQ)
+        self.caller.sends(command(CommandField.N_ACTION_RQ, 2, sop_class=COMMITMENT))
+        self.first.says(report)
+        self.assertEqual(self.caller.told, [report])
 
 
 class NeverUsedBefore(TestCase):

@@ -302,6 +302,33 @@ class AssociationsInThePoolTests(TestCase):
         self.peer.lines[0].is_released()
         self.assertEqual((waited, other.is_waiting, self.peer.last.request), (True, False, self._asked(OTHER)))
 
+    def test_one_that_does_not_answer_its_release_is_cut(self) -> None:
+        self.first.association.release()
+        other = self.house.call(OTHER)
+        self.house.waits(1.5)
+        cut = self.peer.lines[0].transport.disconnected
+        self.peer.lines[0].closes()
+        self.assertEqual((cut, other.is_waiting), (True, False))
+
+    def test_it_has_a_while_to_answer(self) -> None:
+        self.house.waits(20)
+        self.first.association.release()
+        self.house.call(OTHER)
+        self.house.waits(0.5)
+        self.assertFalse(self.peer.lines[0].transport.disconnected)
+
+    def test_it_has_longer_where_nobody_waits(self) -> None:
+        self.first.association.release()
+        self.house.waits(15)
+        self.assertFalse(self.peer.lines[0].transport.disconnected)
+
+    def test_it_has_a_while_although_it_was_idle_for_long(self) -> None:
+        self.first.association.release()
+        self.house.waits(9)
+        self.house.call(OTHER)
+        self.house.waits(0.5)
+        self.assertFalse(self.peer.lines[0].transport.disconnected)
+
     def test_one_that_is_released_is_not_kept_from_who_waits(self) -> None:
         other = self.house.call(OTHER)
         self.first.association.release()
@@ -355,6 +382,13 @@ class AssociationsInThePoolTests(TestCase):
             each.association.release()
         house.waits(1)
         self.assertEqual([line.hears() for line in house.peer.lines], [[ReleaseRequest()], []])
+
+    def test_it_is_cut_where_another_process_may_wait_still(self) -> None:
+        places = Count(1)
+        house = House(associations=SharedCount(places.take, places.give, Clock()))
+        house.call().association.release()
+        house.waits(2)
+        self.assertTrue(house.peer.last.transport.disconnected)
 
     def test_none_leaves_as_long_as_there_is_room(self) -> None:
         places = Count(2)

@@ -27,7 +27,7 @@ from tests.association.playing import (
 )
 from tests.outbound.peers import REQUEST, Caller, House
 
-STORED = response(CommandField.C_STORE_RSP)
+STORED = response(CommandField.C_STORE_RSP, context_id=3)
 
 
 class PoolTests(TestCase):
@@ -227,6 +227,16 @@ class NotKept(PoolTests):
         self.line.says(echoed(9))
         self._is_released()
 
+    def test_a_response_in_another_context(self) -> None:
+        self.caller.sends(echo())
+        self.line.says(echoed(context_id=3))
+        self._is_released()
+
+    def test_a_response_to_another_operation(self) -> None:
+        self.caller.sends(echo())
+        self.line.says(response(CommandField.C_FIND_RSP), echoed())
+        self._is_released()
+
     def test_an_object_that_nobody_asked_for(self) -> None:
         self.line.says(store(1, context_id=3))
         self.caller.sends(response(CommandField.C_STORE_RSP, context_id=3))
@@ -406,6 +416,20 @@ class TheEnd(PoolTests):
         self.house.waits(1)
         self.successResultOf(closing)
         self.assertTrue(self.peer.last.transport.disconnected)
+
+    def test_whoever_asks_for_it_is_told(self) -> None:
+        self._kept()
+        closings = [self.house.outbound.close(), self.house.outbound.close()]
+        self.peer.last.is_released()
+        for each in closings:
+            self.successResultOf(each)
+
+    def test_whoever_asks_for_it_does_not_wait_for_long(self) -> None:
+        self._kept()
+        closings = [self.house.outbound.close(), self.house.outbound.close()]
+        self.house.waits(1)
+        for each in closings:
+            self.successResultOf(each)
 
     def test_it_waits_for_nothing_where_none_is_idle(self) -> None:
         self.house.call()

@@ -10,6 +10,7 @@ from twisted.trial.unittest import TestCase
 from dimseproxy.association.deadlines import Deadlines
 from dimseproxy.config import PoolSettings
 from dimseproxy.config.settings import DimseOutbound as DimseSettings
+from dimseproxy.config.tls_settings import ClientTLS
 from dimseproxy.outbound.dimse import DimseOutbound
 from dimseproxy.outbound.limits import Count, Slots
 from dimseproxy.outbound.sharing import SharedOutbounds
@@ -18,7 +19,7 @@ from tests.association.playing import LIMITS, echo, echoed
 from tests.outbound.peers import REQUEST, Caller, Peer
 
 
-class SharedOutboundsTests(TestCase):
+class OutboundsOfAProcess(TestCase):
     def setUp(self) -> None:
         self.asked: list[tuple[str, str, int]] = []
         self.outbounds = SharedOutbounds(self._slots)
@@ -33,13 +34,15 @@ class SharedOutboundsTests(TestCase):
     def _reached(self, peer: Peer) -> DimseOutbound:
         return DimseOutbound(peer, self.deadlines, LIMITS, 10.0)
 
-    def _shared(self, outbound: DimseOutbound | None = None, **keys: Any) -> Any:
-        settings = DimseSettings(connect="tcp:h:1", ae_title="PACS", **keys)
+    def _shared(self, outbound: DimseOutbound | None = None, connect: str = "tcp:h:1", **keys: Any) -> Any:
+        settings = DimseSettings(connect=connect, ae_title="PACS", **keys)
         return self.outbounds.shared("pacs", settings, outbound or self.outbound)
 
     def _call(self, outbound: Any) -> Caller:
         return Caller(outbound.associate(REQUEST))
 
+
+class SharedOutboundsTests(OutboundsOfAProcess):
     def test_nothing_to_share(self) -> None:
         self.assertIs(self._shared(), self.outbound)
 
@@ -92,3 +95,78 @@ class SharedOutboundsTests(TestCase):
         self.assertNoResult(closing)
         self.peer.last.is_released()
         self.successResultOf(closing)
+
+
+class AnotherWay(OutboundsOfAProcess):
+    """After a reload the peer is reached in another way: whoever answered on the old one may be somebody else."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.other = Peer()
+        self.pooled = self._shared(pool=PoolSettings(size=2))
+
+    def _reload(self) -> None:
+        self._shared(self._reached(self.other), connect="tcp:h:2", pool=PoolSettings(size=2))
+
+    def test_what_is_idle_is_released(self) -> None:
+        self._call(self.pooled).association.release()
+        self.peer.last.hears()
+        self._reload()
+        self.assertEqual(self.peer.last.hears(), [ReleaseRequest()])
+
+    def test_nothing_is_watched_after_that(self) -> None:
+        self._call(self.pooled).association.release()
+        self._reload()
+        self.peer.last.is_released()
+        self.assertEqual(self.deadlines._watched, set())
+
+    def test_what_is_in_use_is_not_kept(self) -> None:
+        caller = self._call(self.pooled)
+        self._reload()
+        caller.association.release()
+        self.assertEqual(self.peer.last.hears(), [ReleaseRequest()])
+
+    def test_what_was_used_again_is_not_kept(self) -> None:
+        self._call(self.pooled).association.release()
+        caller = self._call(self.pooled)
+        self._reload()
+        caller.association.release()
+        self.assertEqual(self.peer.last.hears(), [ReleaseRequest()])
+
+    def test_what_was_being_opened_is_not_kept(self) -> None:
+        self.peer.accepts = False
+        caller = self._call(self.pooled)
+        self._reload()
+        self.peer.last.accepts()
+        caller.association.release()
+        self.assertEqual(self.peer.last.hears(), [ReleaseRequest()])
+
+    def test_what_takes_its_place_is_kept(self) -> None:
+        self._call(self.pooled).association.release()
+        caller = self._call(self.pooled)
+        self._reload()
+        self.peer.last.closes()
+        caller.association.release()
+        self._call(self.pooled)
+        self.assertEqual((len(self.peer.lines), len(self.other.lines), self.pooled.idle), (1, 1, 0))
+
+    def test_what_is_opened_from_then_on_is_kept(self) -> None:
+        self._reload()
+        for _ in range(2):
+            self._call(self.pooled).association.release()
+        self.assertEqual(len(self.other.lines), 1)
+
+    def test_without_tls(self) -> None:
+        secured = self._shared(tls=ClientTLS(), pool=PoolSettings(size=2))
+        self._call(secured).association.release()
+        self.peer.last.hears()
+        self._shared(self._reached(self.peer), pool=PoolSettings(size=2))
+        self.assertEqual(self.peer.last.hears(), [ReleaseRequest()])
+
+    def test_with_other_certificates(self) -> None:
+        # They are read again, whatever the settings say.
+        secured = self._shared(tls=ClientTLS(), pool=PoolSettings(size=2))
+        self._call(secured).association.release()
+        self.peer.last.hears()
+        self._shared(self._reached(self.peer), tls=ClientTLS(), pool=PoolSettings(size=2))
+        self.assertEqual(self.peer.last.hears(), [ReleaseRequest()])
