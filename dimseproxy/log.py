@@ -8,6 +8,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import IO, Any, Final, cast
 
+from twisted.application.service import IServiceCollection
 from twisted.logger import (
     ILogObserver,
     LogEvent,
@@ -15,6 +16,7 @@ from twisted.logger import (
     eventAsText,
     formatTime,
 )
+from twisted.python.components import Componentized
 from twisted.python.logfile import LogFile
 from zope.interface import implementer
 
@@ -121,6 +123,17 @@ def _text(event: LogEvent) -> str:
             # Twisted's own formats may call what they name.
             pass
     return eventAsText(event, includeTimestamp=False, includeSystem=False)
+
+
+def logged_by(log: Log | None, parent: object) -> IServiceCollection:
+    """
+    The parent of a service as it sees its children; the application that twistd makes takes its log observer from here.
+
+    @param log: None leaves that to twistd.
+    """
+    if log is not None and isinstance(parent, Componentized):
+        parent.setComponent(ILogObserver, log)
+    return IServiceCollection(parent)
 
 
 def open_log(logfile: str | None, in_foreground: bool) -> IO[Any]:

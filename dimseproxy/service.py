@@ -8,12 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from twisted.application.service import IServiceCollection, MultiService
+from twisted.application.service import MultiService
 from twisted.internet import reactor as _reactor
 from twisted.internet.defer import Deferred, gatherResults, succeed
 from twisted.internet.interfaces import IDelayedCall, IListeningPort
-from twisted.logger import ILogObserver, Logger
-from twisted.python.components import Componentized
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from dimseproxy.association.deadlines import Deadlines
@@ -23,7 +22,7 @@ from dimseproxy.config import ConfigurationError, Settings
 from dimseproxy.endpoints import cannot_listen
 from dimseproxy.errors import DimseProxyError
 from dimseproxy.inbound.dimse import DimseInbound
-from dimseproxy.log import Log
+from dimseproxy.log import Log, logged_by
 from dimseproxy.outbound.sharing import SharedOutbounds
 from dimseproxy.process import fail, on_hangup, on_stop
 from dimseproxy.relay.hosts import Hosts
@@ -104,10 +103,7 @@ class ProxyService(MultiService):
         self.opened: Deferred[None] = Deferred()
 
     def setServiceParent(self, parent: object) -> None:
-        """The application that twistd makes of us takes its log observer from here."""
-        if self._logging is not None and isinstance(parent, Componentized):
-            parent.setComponent(ILogObserver, self._logging)
-        MultiService.setServiceParent(self, IServiceCollection(parent))
+        MultiService.setServiceParent(self, logged_by(self._logging, parent))
 
     def privilegedStartService(self) -> None:
         """Listen, before twistd gives up its privileges."""

@@ -71,10 +71,6 @@ class Conversation:
         """How many requests the peer has not answered."""
         return sum(map(len, self._asked.values()))
 
-    def asks(self, message_id: int) -> bool:
-        """Whether a request of this message id is not answered."""
-        return message_id in self._asked
-
     def sent(self, part: Part) -> None:
         """This goes to the peer."""
         self.has_begun = True

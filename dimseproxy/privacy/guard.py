@@ -38,6 +38,7 @@ class Guard:
         self._own = "\n".join(own).upper()
         #: Needles in upper case, with whether they count at their left and right end inside of a longer word or number.
         self._needles: dict[bytes, tuple[bool, bool]] = {}
+        self._forgotten: set[bytes] = set()
 
     def add(self, text: str, character_sets: bytes = b"") -> None:
         """
@@ -64,7 +65,9 @@ class Guard:
 
     def forget(self, text: str) -> None:
         """Look no more for a value: we wrote it ourselves."""
-        self._needles.pop(text.encode("utf-8").upper(), None)
+        needle = text.encode("utf-8").upper()
+        self._forgotten.add(needle)
+        self._needles.pop(needle, None)
 
     def told(self, texts: Iterable[str]) -> Guard:
         """One that looks for these values as well, and leaves this one as it is."""
@@ -73,6 +76,8 @@ class Guard:
         other._needles = self._needles.copy()
         for text in texts:
             other.add(text)
+        for needle in self._forgotten:
+            other._needles.pop(needle, None)
         return other
 
     def finds(self, pieces: Iterable[bytes | memoryview]) -> bool:

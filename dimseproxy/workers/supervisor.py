@@ -18,18 +18,17 @@ from pathlib import Path
 from typing import Any, Final
 
 from attrs import evolve
-from twisted.application.service import IServiceCollection, Service
+from twisted.application.service import Service
 from twisted.internet import reactor as _reactor
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.protocol import ProcessProtocol
-from twisted.logger import ILogObserver, InvalidLogLevelError, Logger, LogLevel
-from twisted.python.components import Componentized
+from twisted.logger import InvalidLogLevelError, Logger, LogLevel
 
 from dimseproxy.config import ConfigurationError, Mistake, Settings
 from dimseproxy.endpoints import cannot_listen, with_backlog
-from dimseproxy.log import Log
+from dimseproxy.log import Log, logged_by
 from dimseproxy.process import fail, on_hangup, on_stop
 from dimseproxy.reloading import read_again
 from dimseproxy.workers.board import Board, keys_of
@@ -76,10 +75,7 @@ class Supervisor(Service):
         self._kills: list[IDelayedCall] = []
 
     def setServiceParent(self, parent: object) -> None:
-        """The application that twistd makes of us takes its log observer from here."""
-        if self._logging is not None and isinstance(parent, Componentized):
-            parent.setComponent(ILogObserver, self._logging)
-        Service.setServiceParent(self, IServiceCollection(parent))
+        Service.setServiceParent(self, logged_by(self._logging, parent))
 
     def privilegedStartService(self) -> None:
         """Listen, before twistd gives up its privileges."""

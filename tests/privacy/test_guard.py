@@ -27,6 +27,11 @@ class Identifiers(TestCase):
     def test_without_values_nothing_is_found(self) -> None:
         self.assertFalse(Guard().finds([b"PAT-4711"]))
 
+    def test_one_that_is_told_more_does_not_look_for_what_was_forgotten(self) -> None:
+        made = Guard()
+        made.forget("20240115")
+        self.assertFalse(made.told(["20240115"]).finds([b"on 20240115"]))
+
     def test_one_that_is_told_more_finds_both_and_the_first_one_does_not(self) -> None:
         first = guard("PAT-4711", own=("OUR WORDS",))
         told = first.told(["1.2.3.4", "our words"])
