@@ -45,8 +45,6 @@ class Rewriter:
     @param editor: who decides; see `Editor`.
     @ivar overlay: changes the bytes of native Pixel Data on their way, as blanking does: their offset in the value,
         the bytes -> as many bytes.  To be set before the flush of the head, which refuses it for compressed pixels.
-    @ivar inspect: sees what was scanned and edited just before it leaves, in one piece and not deflated: a search in
-        it misses nothing.  It raises `OperationRefused` where that must not leave.
     """
 
     def __init__(self, encoding: Encoding, editor: Editor, limits: Limits = _LIMITS) -> None:
@@ -55,7 +53,6 @@ class Rewriter:
         self._out = Outflow(limits)
         self._scanner = Scanner(encoding, editor, limits, self._inflow, self._out)
         self._is_broken = False
-        self.inspect: Callable[[bytes], None] | None = None
         #: Whether all of the data set has left.
         self.is_complete = False
 
@@ -119,29 +116,31 @@ class Rewriter:
             self._is_broken = True
             raise
 
-    def flush(self) -> list[bytes | memoryview]:
+    def flush(self, inspect: Callable[[bytes], None] | None = None) -> list[bytes | memoryview]:
         """
         What may leave now.
 
+        @param inspect: sees what was scanned and edited, in one piece and not deflated: a search in it misses nothing.
+            It raises `OperationRefused` where that must not leave.
         @return: `bytes` for all that was scanned up to here, in one piece; `memoryview`s for bulk.  In a deflated
             data set just bytes, deflated.
         @raise OperationRefused: where an element that must be edited was not.
         """
         self._check()
         try:
-            return self._flush()
+            return self._flush(inspect)
         except BaseException:
             self._is_broken = True
             raise
 
-    def _flush(self) -> list[bytes | memoryview]:
+    def _flush(self, inspect: Callable[[bytes], None] | None) -> list[bytes | memoryview]:
         scanner, out = self._scanner, self._out
         flushed: list[bytes | memoryview] = [*out.take_bulk()]
         if scanner.is_stopped and not self.is_complete:
             held = out.take_pieces()
             if held:
-                if self.inspect is not None:
-                    self.inspect(held)
+                if inspect is not None:
+                    inspect(held)
                 flushed.append(held)
             out.check_overlay()
             scanner.is_stopped = False

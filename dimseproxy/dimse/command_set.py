@@ -81,6 +81,7 @@ NO_DATA_SET: Final = 0x0101
 DATA_SET_FOLLOWS: Final = 0x0001
 
 # As plain numbers, for what is asked of every message.
+_COMMAND_GROUP_LENGTH: Final = int(Element.COMMAND_GROUP_LENGTH)
 _COMMAND_FIELD: Final = int(Element.COMMAND_FIELD)
 _COMMAND_DATA_SET_TYPE: Final = int(Element.COMMAND_DATA_SET_TYPE)
 _MESSAGE_ID: Final = int(Element.MESSAGE_ID)
@@ -175,13 +176,15 @@ class CommandSet:
     def encode(self) -> bytes:
         """The bytes, as received where nothing was replaced."""
         if self._encoded is None:
-            body = b"".join(
-                _ELEMENT_HEADER.pack(0, element, len(value)) + value
-                for element, value in sorted(self._values.items())
-                if element != Element.COMMAND_GROUP_LENGTH
-            )
-            length = _UL.pack(len(body))
-            self._encoded = _ELEMENT_HEADER.pack(0, Element.COMMAND_GROUP_LENGTH, len(length)) + length + body
+            pieces = [b""]
+            size = 0
+            for element, value in sorted(self._values.items()):
+                if element != _COMMAND_GROUP_LENGTH:
+                    pieces.append(_ELEMENT_HEADER.pack(0, element, len(value)))
+                    pieces.append(value)
+                    size += _ELEMENT_HEADER.size + len(value)
+            pieces[0] = _ELEMENT_HEADER.pack(0, _COMMAND_GROUP_LENGTH, _UL.size) + _UL.pack(size)
+            self._encoded = b"".join(pieces)
         return self._encoded
 
     def replace(self, elements: Mapping[Element, int | str | None]) -> CommandSet:
@@ -195,7 +198,9 @@ class CommandSet:
         return CommandSet(values)
 
     def known(self) -> CommandSet:
-        """A copy with the elements of `Element` only: nobody knows what others say."""
+        """The same with the elements of `Element` only: nobody knows what others say."""
+        if self._values.keys() <= _KNOWN:
+            return self
         return CommandSet({element: value for element, value in self._values.items() if element in _KNOWN})
 
     @property

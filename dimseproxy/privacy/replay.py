@@ -49,14 +49,11 @@ class HeadMemory:
         """How much of a data set must be there to say whether it begins as the last one did, in bytes."""
         return 0 if self._head is None else self._head.length
 
-    def recognise(
-        self, views: Sequence[memoryview], instead: Callable[[Rewriter, Pseudonymisation], None]
-    ) -> Replay | None:
+    def recognise(self, views: Sequence[memoryview]) -> Replay | None:
         """
         What goes on with a data set, if it begins as the last one did.
 
         @param views: its beginning.
-        @param instead: told what takes the place of it, should it come to that.
         """
         if self._head is not None and self._head.is_stale:
             self._head = None
@@ -65,7 +62,7 @@ class HeadMemory:
             self._misses += 1
             return None
         self._misses, self._patience = 0, 1
-        return Replay(found, self._parts, instead)
+        return Replay(found, self._parts)
 
     def consider(self, views: Iterable[memoryview], length: int, pseudonyms: Mapping[Identity, str]) -> None:
         """
@@ -97,7 +94,8 @@ class Replay:
 
     @param head: how the data set begins; all of it is to be fed, the head too.
     @param parts: makes a rewriter and an editor that have seen nothing yet.
-    @param instead: told them where they take the place of this; they have seen all that was fed.
+    @ivar instead: such two, where they take the place of this; they have seen all that was fed.  To be looked at after
+        `feed` and `resolve`.
     @ivar overlay: what is remembered has no pixels that would have to be changed.
     """
 
@@ -107,11 +105,10 @@ class Replay:
         self,
         head: RecognisedHead,
         parts: Callable[[], tuple[Rewriter, Pseudonymisation]],
-        instead: Callable[[Rewriter, Pseudonymisation], None],
     ) -> None:
         self._head = head
         self._parts = parts
-        self._instead = instead
+        self.instead: tuple[Rewriter, Pseudonymisation] | None = None
         self._is_asked = False
         self._pseudonyms: Mapping[Identity, str] = {}
         self._written: bytes | None = None
@@ -121,7 +118,6 @@ class Replay:
         self._bulk: list[memoryview] = []
         self._left = 0
         self._is_last_fed = False
-        self.inspect: Callable[[bytes], None] | None = None
         self.is_complete = False
 
     # The editor
@@ -140,7 +136,7 @@ class Replay:
             if self._written is None:
                 rewriter, editor = self._see_whole()
                 _answer(rewriter, editor, pseudonyms)
-                self._instead(rewriter, editor)
+                self.instead = rewriter, editor
         return False
 
     def check(self, pieces: Iterable[bytes | memoryview]) -> bool:
@@ -157,7 +153,7 @@ class Replay:
         self._is_last_fed = is_last
         fed = self._left + sum(map(len, self._bulk))
         if fed > self._head.bulk_length or (is_last and fed != self._head.bulk_length):
-            self._instead(*self._see_whole())
+            self.instead = self._see_whole()
 
     def work(self, budget: int = 0) -> bool:
         return False
@@ -169,13 +165,13 @@ class Replay:
     def prepare(self, budget: int = 0) -> bool:
         return False
 
-    def flush(self) -> list[bytes | memoryview]:
+    def flush(self, inspect: Callable[[bytes], None] | None = None) -> list[bytes | memoryview]:
         flushed: list[bytes | memoryview] = []
         if not self._has_head_left:
             if self._written is None:
                 raise OperationRefused(Status.PROCESSING_FAILURE, "an element that must be edited was not")
-            if self.inspect is not None:
-                self.inspect(self._written)
+            if inspect is not None:
+                inspect(self._written)
             flushed.append(self._written)
             self._has_head_left = True
         flushed += self._bulk
@@ -203,7 +199,6 @@ class Replay:
             _answer(rewriter, editor, self._pseudonyms)
             rewriter.flush()
             rewriter.pass_opaque(self._left)
-        rewriter.inspect = self.inspect
         rewriter.feed(self._bulk, self._is_last_fed)
         return rewriter, editor
 

@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping, Sequence
 from enum import Enum
 from typing import Any, Final
 
-from attrs import frozen
+from attrs import field, frozen
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -77,6 +77,18 @@ class Group:
     direction: Direction
     domain: str
     use: Use
+    _prefix: str = field(init=False, repr=False)
+
+    @_prefix.default
+    def _(self) -> str:
+        return f"{self.direction.name}\0{self.domain}\0{self.use.name}\0"
+
+    def key(self, value: str) -> str:
+        """
+        A value of the group as text, for the cache: what is kept by the hundred thousand must be nothing that Python's
+        collector looks through.
+        """
+        return self._prefix + value
 
 
 class _Groups:
@@ -135,7 +147,7 @@ class RemotePseudonyms:
         self._dialect = dialect
         self._domains = tuple(dict.fromkeys(domains.values()))
         self._groups = _Groups(domains)
-        self._cache: Cache[tuple[Group, str], str] = Cache(clock.seconds, 2 * cache_entries, cache_seconds)
+        self._cache: Cache[str, str] = Cache(clock.seconds, 2 * cache_entries, cache_seconds)
         self._batches: Batches[Group] = Batches(
             clock, self._ask, size=batch, concurrency=concurrency, seconds=service.seconds
         )
@@ -210,7 +222,7 @@ class RemotePseudonyms:
             if group is None:
                 return fail(SourceRefused(f"there is no domain for {identity.kind.value}"))
             key = (group, identity.value)
-            known = self._cache.get(key)
+            known = self._cache.get(group.key(identity.value))
             if known is not None:
                 answers[identity] = known
             else:
@@ -277,12 +289,12 @@ class RemotePseudonyms:
         fault = fault_of_pseudonym(group.use, outcome)
         if fault is not None:
             return fault
-        known = self._cache.get((self._groups.reverse[group], outcome))
+        known = self._cache.get(self._groups.reverse[group].key(outcome))
         return "is another original's, too" if uses > 1 or known not in (None, value) else None
 
     def _remember(self, group: Group, value: str, outcome: str) -> None:
-        self._cache.put((group, value), outcome)
-        back = (self._groups.reverse[group], outcome)
+        self._cache.put(group.key(value), outcome)
+        back = self._groups.reverse[group].key(outcome)
         # An original may have several pseudonyms; the one that the service gives for it is the one to use.
         if group.direction is Direction.PSEUDONYMS or self._cache.get(back) is None:
             self._cache.put(back, value)

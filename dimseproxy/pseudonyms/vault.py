@@ -91,9 +91,10 @@ class Vault:
         self._is_wanted = False
         self._one_at_a_time = DeferredLock()
         self._refusal: SourceRefused | None = None
-        self._pseudonyms: Recent[Place, str] = Recent(cache_entries)
-        self._originals: Recent[Place, str] = Recent(cache_entries)
-        self._collided: Recent[Place, bool] = Recent(_MOST_COLLIDED)
+        # By the keys of places.
+        self._pseudonyms: Recent[str, str] = Recent(cache_entries)
+        self._originals: Recent[str, str] = Recent(cache_entries)
+        self._collided: Recent[str, bool] = Recent(_MOST_COLLIDED)
         # By original, and by pseudonym.
         self._pending: dict[Place, Entry] = {}
         self._pending_back: dict[Place, Entry] = {}
@@ -237,7 +238,7 @@ class Vault:
         try:
             for identity in originals:
                 original = Place(NAMESPACES[identity.kind], identity.value)
-                pseudonym = self._pseudonyms.get(original) or found.get(original)
+                pseudonym = self._pseudonyms.get(original.key) or found.get(original)
                 if pseudonym is None:
                     entry = self._pending.get(original)
                     if entry is None:
@@ -256,12 +257,12 @@ class Vault:
 
     def _enter(self, original: Place) -> Entry:
         """Make a pseudonym that is to be kept."""
-        if original in self._collided:
+        if original.key in self._collided:
             raise _collision()
         if len(self._pending) >= self._most_queued:
             raise SourceUnavailable("the vault is unavailable: too much waits to be written")
         pseudonym = Place(original.namespace, pseudonym_of(self._opened(), original))
-        if pseudonym in self._pending_back or self._originals.get(pseudonym) not in (None, original.value):
+        if pseudonym in self._pending_back or self._originals.get(pseudonym.key) not in (None, original.value):
             self._collide(original)
             raise _collision()
         entry = Entry(original, pseudonym)
@@ -291,7 +292,7 @@ class Vault:
         strangers = []
         for identity in originals:
             original = Place(NAMESPACES[identity.kind], identity.value)
-            pseudonym = self._pseudonyms.get(original)
+            pseudonym = self._pseudonyms.get(original.key)
             if pseudonym is not None:
                 # Held on to: it may be forgotten before the strangers have been looked for.
                 known[original] = pseudonym
@@ -315,7 +316,7 @@ class Vault:
         except (DatabaseUnavailable, DatabaseRefused) as error:
             raise _as_source_error(error) from None
         for original, pseudonym in found.items():
-            self._pseudonyms.put(original, pseudonym)
+            self._pseudonyms.put(original.key, pseudonym)
         return self._answer(originals, {**known, **found})
 
     async def _originals_of(self, pseudonyms: Collection[Identity]) -> Mapping[Identity, str]:
@@ -325,7 +326,7 @@ class Vault:
         for identity in pseudonyms:
             pseudonym = Place(NAMESPACES[identity.kind], identity.value)
             pending = self._pending_back.get(pseudonym)
-            original = self._originals.get(pseudonym) if pending is None else pending.original.value
+            original = self._originals.get(pseudonym.key) if pending is None else pending.original.value
             if original is None:
                 strangers.setdefault(pseudonym, []).append(identity)
             else:
@@ -336,7 +337,7 @@ class Vault:
             except (DatabaseUnavailable, DatabaseRefused) as error:
                 raise _as_source_error(error) from None
             for pseudonym, original in found.items():
-                self._originals.put(pseudonym, original)
+                self._originals.put(pseudonym.key, original)
                 values.update(dict.fromkeys(strangers[pseudonym], original))
         return values
 
@@ -376,15 +377,15 @@ class Vault:
                 entry.is_collision = True
                 self._collide(original)
             else:
-                self._pseudonyms.put(original, pseudonym.value)
-                self._originals.put(pseudonym, original.value)
+                self._pseudonyms.put(original.key, pseudonym.value)
+                self._originals.put(pseudonym.key, original.value)
 
     def _lost(self, entries: Sequence[Entry]) -> None:
         for entry in entries:
             del self._pending[entry.original], self._pending_back[entry.pseudonym]
 
     def _collide(self, original: Place) -> None:
-        self._collided.put(original, True)
+        self._collided.put(original.key, True)
         log.error("the vault {name!r} has a pseudonym that is another's: refused", name=self._name)
 
     def _refuse(self, refusal: SourceRefused) -> None:

@@ -48,6 +48,13 @@ class Place(NamedTuple):
     def __repr__(self) -> str:
         return f"Place({self.namespace})"
 
+    @property
+    def key(self) -> str:
+        """
+        The same as text: what is kept by the hundred thousand must be nothing that Python's collector looks through.
+        """
+        return f"{self.namespace}\0{self.value}"
+
 
 @frozen
 class VaultState:

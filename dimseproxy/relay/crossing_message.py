@@ -5,6 +5,7 @@ What all messages that cross a border have in common: their command set, the que
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Set
+from functools import cached_property
 from typing import Final
 
 from twisted.logger import Logger
@@ -68,6 +69,7 @@ class CrossingMessage:
         elif command_set.command_field != CommandField.C_CANCEL_RQ:
             self._request = self._way.crossed(self._command)
 
+    @cached_property
     def _instances(self) -> dict[Element, str]:
         """The SOP instance UIDs of the command that stand for something else on the other side."""
         found: dict[Element, str] = {}
@@ -83,7 +85,7 @@ class CrossingMessage:
         """What has to be looked up for the command."""
         if self._asked_for:
             return set()
-        return {Identity(Kind.INSTANCE, uid) for uid in self._instances().values()}
+        return {Identity(Kind.INSTANCE, uid) for uid in self._instances.values()}
 
     @property
     def _asked_for(self) -> str:
@@ -99,7 +101,7 @@ class CrossingMessage:
         if command_set.elements <= _HARMLESS:
             return self._command
         changes: dict[Element, int | str | None] = {Element.ERROR_COMMENT: None}
-        for element, uid in self._instances().items():
+        for element, uid in self._instances.items():
             changes[element] = self._asked_for or self._counterpart(Identity(Kind.INSTANCE, uid), values)
         return Command(self._command.context_id, command_set.replace(changes).known())
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from twisted.internet.defer import Deferred
@@ -17,7 +17,7 @@ from dimseproxy.dimse.status import Status
 from dimseproxy.errors import OperationRefused
 from dimseproxy.privacy.identifiers import Direction
 from dimseproxy.privacy.identity import Identity
-from dimseproxy.privacy.pseudonymisation import Pseudonymisation, Purpose
+from dimseproxy.privacy.pseudonymisation import Purpose
 from dimseproxy.privacy.replay import MAX_HEAD, HeadMemory, Replay
 from dimseproxy.pseudonyms.interfaces import Pseudonyms
 from dimseproxy.relay.crossing import Way, all_kept, as_fragment
@@ -74,23 +74,26 @@ class Streamed(CrossingMessage):
             self._memory = way.memory(self._command.context_id, encoding)
             if self.held < self._memory.length and not fragment.is_last:
                 return False
-            replay = self._memory.recognise(self._beginning, self._see_whole)
+            replay = self._memory.recognise(self._beginning)
         if replay is not None:
             self._rewriter = self._editor = replay
         else:
             editor = way.privacy.editor(way.direction, encoding, Purpose.OBJECT if is_object else Purpose.ANSWER)
             self._rewriter, self._editor = Rewriter(encoding, editor), editor
-        if way.direction is Direction.TO_PSEUDONYMS and way.privacy.policy.guard != "off":
-            self._rewriter.inspect = self._inspect
-        self._rewriter.feed(self._beginning, fragment.is_last)
+        self._feed(self._beginning, fragment.is_last)
         if replay is not None or self._memory is None:
             self._beginning = []
         self._is_open = True
         return True
 
-    def _see_whole(self, rewriter: Rewriter, editor: Pseudonymisation) -> None:
-        """In the place of a replay."""
-        self._rewriter, self._editor = rewriter, editor
+    def _feed(self, views: Iterable[memoryview], is_last: bool) -> None:
+        self._rewriter.feed(views, is_last)
+        self._see_whole()
+
+    def _see_whole(self) -> None:
+        """Go on with what has taken the place of a replay, if something has."""
+        if isinstance(self._rewriter, Replay) and self._rewriter.instead is not None:
+            self._rewriter, self._editor = self._rewriter.instead
 
     def feed(self, fragment: DataSetFragment) -> None:
         """See `Message`."""
@@ -117,7 +120,7 @@ class Streamed(CrossingMessage):
             self.held += length
             if self._beginning and self.held <= MAX_HEAD:
                 self._beginning.extend(fragment.views)
-            rewriter.feed(fragment.views, fragment.is_last)
+            self._feed(fragment.views, fragment.is_last)
             return True
         rewriter.pass_opaque(length)
         if not fragment.is_last:
@@ -125,7 +128,7 @@ class Streamed(CrossingMessage):
             return False
         # The end of a value that crosses untouched is the end of the data set, as in most objects.
         self._final = fragment
-        rewriter.feed((), True)
+        self._feed((), True)
         return True
 
     def _work(self) -> None:
@@ -184,6 +187,7 @@ class Streamed(CrossingMessage):
         if self._editor.resolve(values, SLICE):
             self._later(lambda: self._answer_elements({}))
             return
+        self._see_whole()
         self._blank()
         if self._is_long:
             self._write_elements()
@@ -198,7 +202,7 @@ class Streamed(CrossingMessage):
 
     def _flush(self) -> None:
         self._remember()
-        pieces = self._admitted(self._rewriter.flush())
+        pieces = self._admitted(self._rewriter.flush(self._inspect if self._is_guarded else None))
         if pieces is None:
             self.is_over = True
             return
@@ -271,6 +275,11 @@ class Streamed(CrossingMessage):
             if bulk is not None and bulk[1] not in (overlay.length, overlay.length + 1):
                 raise OperationRefused(Status.PROCESSING_FAILURE, "The pixel data is not as long as the image says")
             self._rewriter.overlay = overlay.apply
+
+    @property
+    def _is_guarded(self) -> bool:
+        way = self._way
+        return way.direction is Direction.TO_PSEUDONYMS and way.privacy.policy.guard != "off"
 
     def _inspect(self, held: bytes) -> None:
         """Look for originals in what is about to leave."""

@@ -117,6 +117,7 @@ class Driver:
     ) -> None:
         self.rewriter = Rewriter(encoding, editor or Scripted(), limits)
         self.rewriter.overlay = overlay
+        self.inspect: Callable[[bytes], None] | None = None
         self.out: list[bytes] = []
         self.flushes: list[list[bytes | memoryview]] = []
         self.passed = 0
@@ -129,7 +130,7 @@ class Driver:
                 pass
             if not self.rewriter.waits:
                 return self
-            flushed = self.rewriter.flush()
+            flushed = self.rewriter.flush(self.inspect)
             self.flushes.append(flushed)
             self.out.extend(map(bytes, flushed))
 

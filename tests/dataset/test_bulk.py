@@ -186,7 +186,7 @@ class InspectionTests(SynchronousTestCase):
         for encoding, source in ((EXPLICIT, data), (DEFLATED, deflated(data))):
             seen: list[bytes] = []
             driver = Driver(encoding, Scripted({NAME: DROP}))
-            driver.rewriter.inspect = seen.append
+            driver.inspect = seen.append
             driver.feed_all(source[at : at + 1] for at in range(len(source)))
             self.assertEqual(seen, [element(ROWS, "US", b"\2\0") + native(1024)[:12], TAIL])
 
@@ -195,7 +195,7 @@ class InspectionTests(SynchronousTestCase):
             raise OperationRefused(Status.PROCESSING_FAILURE, "no")
 
         driver = Driver(EXPLICIT)
-        driver.rewriter.inspect = refuse
+        driver.inspect = refuse
         self.assertRaises(OperationRefused, driver.feed, HEAD + native(1024), is_last=True)
         self.assertEqual((driver.flushes, driver.rewriter.waits), ([], False))
 

@@ -81,8 +81,6 @@ class Run:
         self.out: list[bytes] = []
         self.leaks = False
         self._rewriter = Rewriter(encoding, editor)
-        # Sees what is about to leave before it is deflated.
-        self._rewriter.inspect = self._inspect
         self._piece = piece
 
     def through(self, data: bytes) -> bytes:
@@ -103,9 +101,10 @@ class Run:
             wanted = set(self.editor.wanted())
             self.asked |= wanted
             self.editor.resolve({one: name for one in wanted if (name := self.names(one)) is not None})
-            self.out += [bytes(piece) for piece in self._rewriter.flush()]
+            self.out += [bytes(piece) for piece in self._rewriter.flush(self._inspect)]
 
     def _inspect(self, held: bytes) -> None:
+        # Before it is deflated.
         self.leaks = self.leaks or self.editor.check([held])
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import gc
+from collections.abc import Callable, Sequence
 from struct import pack
 from typing import Any
 
@@ -13,6 +14,7 @@ from pydicom.sequence import Sequence as Items
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from dimseproxy.dataset.rewriter import Rewriter
 from dimseproxy.dimse.command_set import CommandField, Element
 from dimseproxy.dimse.parts import Command, DataSetFragment, Part
 from dimseproxy.privacy.identifiers import Direction
@@ -20,6 +22,7 @@ from dimseproxy.privacy.policy import Policy, compile_policy
 from dimseproxy.privacy.replay import Replay
 from dimseproxy.relay.border import Border
 from dimseproxy.relay.privacy import Privacy
+from dimseproxy.relay.streamed import Streamed
 from tests.association.playing import CT, EXPLICIT, IMPLICIT, a_request, an_accept, command
 from tests.privacy import editing
 from tests.relay.fakes import FakeAssociation
@@ -253,12 +256,21 @@ class SeriesTests(SynchronousTestCase):
         replays: list[object] = []
         flush = Replay.flush
 
-        def counted(replay: Replay) -> list[bytes | memoryview]:
+        def counted(replay: Replay, inspect: Callable[[bytes], None] | None = None) -> list[bytes | memoryview]:
             replays.append(replay)
-            return flush(replay)
+            return flush(replay, inspect)
 
         self.patch(Replay, "flush", counted)
         together = Crossing(POLICIES[0], EXPLICIT)
         for number in range(1, 6):
             together.arrived(number, [editing.encoded(an_object({"InstanceNumber": number}), editing.EXPLICIT)])
         self.assertEqual(len(replays), 3)
+
+    def test_nothing_is_left_of_one_for_the_collector(self) -> None:
+        together = Crossing(POLICIES[0], EXPLICIT)
+        gc.collect()
+        gc.disable()
+        self.addCleanup(gc.enable)
+        for number in range(1, 6):
+            together.arrived(number, [editing.encoded(an_object({"InstanceNumber": number}), editing.EXPLICIT)])
+        self.assertEqual([each for each in gc.get_objects() if isinstance(each, (Streamed, Rewriter, Replay))], [])
