@@ -21,6 +21,7 @@ from dimseproxy.outbound.archive.dispatch import Destination
 from dimseproxy.outbound.archive.events import Events
 from dimseproxy.outbound.archive.index import Index
 from dimseproxy.outbound.archive.instances import Duplicates
+from dimseproxy.outbound.archive.part10 import head_length
 from dimseproxy.outbound.archive.retention import Watermark
 from dimseproxy.outbound.archive.schedule import Hours, Retries
 from dimseproxy.outbound.archive.seal import Seal
@@ -72,7 +73,7 @@ def holdings_of(settings: Settings, archive: ArchiveSettings, database: Database
     materials = () if archive.key is None else keys_of(archive.key).materials
     folder = folder_of(settings, archive)
     seal = Seal(materials) if materials else None
-    blobs = Blobs(folder, FileKeys(materials) if materials else None)
+    blobs = Blobs(folder, FileKeys(materials) if materials else None, head_length)
     return Holdings(
         archive,
         folder,

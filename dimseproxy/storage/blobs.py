@@ -1,8 +1,10 @@
 """
 Files by their content.
 
-A file is written beside the others, made durable, and only then gets its name, which is the digest of its content: no
-peer has a say in it, the same content is there once, and a file that has a name is whole.  The name is durable after
+A file is written beside the others, made durable, and only then gets its name, which is a digest of its content: no
+peer has a say in it, the same content is there once, and a file that has a name is whole.  A content may have a head,
+such as who sent it and how; the digest is one of the head and of the digest of the body, so that whoever wants to know
+whether two bodies are the same need not hash them once more.  The name is durable after
 another wait for the disk, which its writer may spend on something else.  All of this blocks, and belongs in a thread.
 """
 
@@ -13,7 +15,7 @@ import hashlib
 import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -27,7 +29,6 @@ from dimseproxy.storage.encryption import (
     FileKeys,
     clear_length,
     decrypted,
-    digest_of,
     is_encrypted,
 )
 
@@ -44,7 +45,7 @@ class Blob:
     A file that is there to stay.
 
     @ivar name: by which it is found again.
-    @ivar digest: SHA-256 of the content.
+    @ivar digest: SHA-256 of the content behind its head.
     @ivar size: of the content, in bytes.
     """
 
@@ -58,14 +59,22 @@ class BlobWriter:
     A file that is being written.  Made by `Blobs.create`; ends with `finish`, `place` or `discard`.
 
     @param folder: where it is until it is whole.
+    @param head: the first of its content, which is not in its digest.
+    @raise OSError: the disk does not take it.
     """
 
-    def __init__(self, blobs: Blobs, folder: str, keys: FileKeys | None) -> None:
+    def __init__(self, blobs: Blobs, folder: str, keys: FileKeys | None, head: bytes = b"") -> None:
         self._blobs = blobs
         self._path, self._file = _begun(folder)
         self._encrypted = None if keys is None else EncryptedWriter(self._file, keys)
         self._digest = hashlib.sha256()
+        self._head = head
         self._size = 0
+        try:
+            self._write(head)
+        except BaseException:
+            self.discard()
+            raise
 
     def write(self, data: bytes | memoryview) -> None:
         """
@@ -74,6 +83,9 @@ class BlobWriter:
         @raise OSError: the disk does not take it.
         """
         self._digest.update(data)
+        self._write(data)
+
+    def _write(self, data: bytes | memoryview) -> None:
         self._size += len(data)
         if self._encrypted is not None:
             self._encrypted.write(data)
@@ -101,7 +113,8 @@ class BlobWriter:
                 self._encrypted.finish()
             os.fsync(self._file.fileno())
             digest = self._digest.digest()
-            blob = Blob(self._blobs.adopt(self._path, digest), digest, self._size)
+            name = self._blobs.adopt(self._path, _digest_of(self._head, digest))
+            blob = Blob(name, digest, self._size)
             self._file.close()
             return blob
         except BaseException:
@@ -119,13 +132,17 @@ class Blobs:
     """
     @param root: the folder that they are in; made where it is not there.
     @param keys: with which they are encrypted; None: new ones are in the clear.
+    @param head_length: how much of a content that begins like this is its head, in bytes.
     """
 
-    def __init__(self, root: Path, keys: FileKeys | None = None) -> None:
+    def __init__(
+        self, root: Path, keys: FileKeys | None = None, head_length: Callable[[bytes], int] = lambda content: 0
+    ) -> None:
         # Texts: to put paths together takes longer than to open a file.
         self._objects = str(root / "objects")
         self._incoming = str(root / "incoming")
         self._keys = keys
+        self._head_length = head_length
 
     def open(self) -> None:
         """Make ready: what was not finished when another process ended is gone."""
@@ -141,18 +158,20 @@ class Blobs:
         if missing:
             _sync_folder(self._objects)
 
-    def create(self) -> BlobWriter:
+    def create(self, head: bytes = b"") -> BlobWriter:
         """
         Begin a file.
 
+        @param head: what its content begins with; `head_length` finds its end again.
         @raise OSError: the disk does not take it.
         """
-        return BlobWriter(self, self._incoming, self._keys)
+        return BlobWriter(self, self._incoming, self._keys, head)
 
     def adopt(self, path: str, digest: bytes) -> str:
         """
         Give a durable file its name; where the same content is there already, that stays.
 
+        @param digest: of its head and its body.
         @return: the name.
         """
         name = digest.hex() if self._keys is None else self._keys.name(digest)
@@ -213,9 +232,15 @@ class Blobs:
     def verify(self, name: str) -> bool:
         """Whether the content is what the name says; all of it is read."""
         try:
-            digest = digest_of(self.read(name))
+            pieces = self.read(name)
+            first = next(pieces, b"")
+            end = min(self._head_length(first), len(first))
+            body = hashlib.sha256(first[end:])
+            for piece in pieces:
+                body.update(piece)
         except (Damaged, FileNotFoundError):
             return False
+        digest = _digest_of(first[:end], body.digest())
         names = {digest.hex()} if self._keys is None else {digest.hex(), self._keys.name(digest)}
         return name in names
 
@@ -267,6 +292,15 @@ def _begun(folder: str) -> tuple[str, BinaryIO]:
             return path, file
         # It was cleared away before it was locked.
         file.close()
+
+
+def _digest_of(head: bytes, body: bytes) -> bytes:
+    """
+    SHA-256 of a content.
+
+    @param body: the SHA-256 of what is behind its head; always as long, so that no two contents come to the same.
+    """
+    return hashlib.sha256(head + body).digest()
 
 
 def _write_all(file: BinaryIO, data: bytes | memoryview) -> None:

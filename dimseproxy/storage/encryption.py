@@ -8,7 +8,6 @@ left out, moved, or cut off unnoticed.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import os
 from collections.abc import Iterator, Sequence
@@ -142,14 +141,6 @@ def clear_length(length: int) -> int:
     body = length - _HEADER.size
     chunks = -(-body // (CHUNK + _TAG))
     return body - chunks * _TAG
-
-
-def digest_of(chunks: Iterator[bytes]) -> bytes:
-    """SHA-256 of some content."""
-    digest = hashlib.sha256()
-    for chunk in chunks:
-        digest.update(chunk)
-    return digest.digest()
 
 
 def _derived(material: bytes, purpose: bytes, length: int) -> bytes:

@@ -19,7 +19,7 @@ from dimseproxy.config import ArchiveSettings, Settings
 from dimseproxy.dataset.encoding import encoding_of
 from dimseproxy.outbound.archive.attributes import read_attributes
 from dimseproxy.outbound.archive.instances import Instance
-from dimseproxy.outbound.archive.part10 import file_head
+from dimseproxy.outbound.archive.part10 import file_head, head_length
 
 #: What identifies a patient in every object here, and must never be shown.
 NAME = "Musterfrau^Erika"
@@ -65,8 +65,9 @@ class ArchiveCase(TestCase):
     def write(self, content: bytes) -> str:
         """A file in the archive that the index does not know; its name."""
         self.holdings.blobs.open()
-        writer = self.holdings.blobs.create()
-        writer.write(content)
+        head = head_length(content)
+        writer = self.holdings.blobs.create(content[:head])
+        writer.write(content[head:])
         return writer.finish().name
 
     async def store(self, number: int, *, study: int = 1) -> str:

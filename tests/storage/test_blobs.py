@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import TestCase
 
-from dimseproxy.storage.blobs import Blob, Blobs
+from dimseproxy.storage.blobs import Blob, Blobs, BlobWriter
 from dimseproxy.storage.encryption import CHUNK, Damaged, FileKeys, KeyMissing
 
 KEY = bytes(range(32))
@@ -153,6 +154,26 @@ class BlobsTests(InTheClear):
 
     def test_a_whole_one_is_verified(self) -> None:
         self.assertTrue(self.blobs.verify(self.written()))
+
+    def test_one_with_a_head_is_named_by_both(self) -> None:
+        blobs = Blobs(self.root, self.keys, lambda content: len(b"head"))
+        names = {}
+        for head in (b"head", b"Head"):
+            writer = blobs.create(head)
+            writer.write(CONTENT)
+            blob = writer.finish()
+            names[blob.name] = b"".join(blobs.read(blob.name))
+            self.assertEqual((blob.digest, blob.size), (hashlib.sha256(CONTENT).digest(), len(head + CONTENT)))
+            self.assertTrue(blobs.verify(blob.name))
+        self.assertEqual(sorted(names.values()), [b"Head" + CONTENT, b"head" + CONTENT])
+
+    def test_nothing_is_left_where_the_disk_does_not_take_the_head(self) -> None:
+        with (
+            patch.object(BlobWriter, "_write", side_effect=OSError(errno.ENOSPC, "No space left")),
+            self.assertRaises(OSError),
+        ):
+            self.blobs.create(b"head")
+        self.assertEqual(self.files(), [])
 
     def test_a_changed_one_is_not(self) -> None:
         name = self.written()

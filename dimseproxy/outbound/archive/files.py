@@ -78,14 +78,15 @@ class Incoming:
     other.  All of it blocks.
     """
 
-    def __init__(self, blobs: Blobs) -> None:
+    def __init__(self, blobs: Blobs, head: bytes) -> None:
         self._blobs = blobs
+        self._head = head
         self._writer: BlobWriter | None = None
 
     def write(self, piece: bytes | memoryview) -> None:
-        """More of it."""
+        """More of its data set."""
         if self._writer is None:
-            self._writer = self._blobs.create()
+            self._writer = self._blobs.create(self._head)
         self._writer.write(piece)
 
     def finish(self) -> Blob:
@@ -115,9 +116,13 @@ class Files:
         self._removals = 0
         self._later: set[Deferred[bool | None]] = set()
 
-    def incoming(self) -> Incoming:
-        """A file to be received; nothing of it is on the disk yet."""
-        return Incoming(self.blobs)
+    def incoming(self, head: bytes) -> Incoming:
+        """
+        A file to be received; nothing of it is on the disk yet.
+
+        @param head: what comes before the data set.
+        """
+        return Incoming(self.blobs, head)
 
     async def finish(self, work: Callable[[], Blob | None]) -> Blob | None:
         """

@@ -55,6 +55,14 @@ def data_set_offset(head: bytes) -> int:
     return _PREFIX_LENGTH + int(length)
 
 
+def head_length(content: bytes) -> int:
+    """How much of a file that begins like this comes before its data set; nothing where it is none of ours."""
+    try:
+        return data_set_offset(content)
+    except NoFile:
+        return 0
+
+
 def _element(number: int, vr: bytes, text: str) -> bytes:
     value = text.encode("latin-1")
     if len(value) & 1:

@@ -10,7 +10,6 @@ takes one hop for all of that.
 from __future__ import annotations
 
 import errno
-import hashlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
@@ -90,8 +89,7 @@ class Receiving:
         sop_instance = command_set.text(Element.AFFECTED_SOP_INSTANCE_UID)
         sender = association.established.request.calling_ae_title
         arrival = _Arrival(
-            self._files.incoming(),
-            file_head(sop_class, sop_instance, context.transfer_syntax, sender),
+            self._files.incoming(file_head(sop_class, sop_instance, context.transfer_syntax, sender)),
             encoding,
             sop_class,
             sop_instance,
@@ -105,7 +103,7 @@ class Receiving:
                 transfer_syntax=context.transfer_syntax,
                 blob=blob.name,
                 size=blob.size,
-                digest=arrival.digest,
+                digest=blob.digest,
                 sender=sender,
                 received=self._clock.seconds(),
             )
@@ -182,19 +180,14 @@ class _Arrival:
     @ivar attributes: known when it is finished.
     """
 
-    def __init__(
-        self, incoming: Incoming, file_head: bytes, encoding: Encoding, sop_class: str, sop_instance: str
-    ) -> None:
+    def __init__(self, incoming: Incoming, encoding: Encoding, sop_class: str, sop_instance: str) -> None:
         self._incoming = incoming
         self._encoding = encoding
         self._sop_class = sop_class
         self._sop_instance = sop_instance
         #: The reactor appends to it while a thread takes from it.
         self._pieces: deque[memoryview] = deque()
-        self._file_head = file_head
         self._head: list[memoryview] = []
-        #: Of the data set alone: the same object from another sender is the same object.
-        self._digest = hashlib.sha256()
         #: Bytes of the data set; the reactor alone counts the first, a thread alone the second.
         self._taken = 0
         self._written = 0
@@ -205,11 +198,6 @@ class _Arrival:
     def waiting(self) -> int:
         """How many bytes wait to be written."""
         return self._taken - self._written
-
-    @property
-    def digest(self) -> bytes:
-        """SHA-256 of what was written of the data set."""
-        return self._digest.digest()
 
     def take(self, fragment: DataSetFragment) -> None:
         """More of the data set."""
@@ -244,10 +232,6 @@ class _Arrival:
         self._incoming.discard()
 
     def _write(self, piece: memoryview) -> None:
-        if self._file_head:
-            self._incoming.write(self._file_head)
-            self._file_head = b""
-        self._digest.update(piece)
         self._incoming.write(piece)
         self._written += len(piece)
 

@@ -80,8 +80,8 @@ class FilesTests(TestCase):
         self.thread = Held()
         self.files = Files(self.blobs, self.thread)
 
-    def _written(self, content: bytes = HEAD + b"content") -> Blob:
-        incoming = self.files.incoming()
+    def _written(self, content: bytes = b"content", head: bytes = HEAD) -> Blob:
+        incoming = self.files.incoming(head)
         incoming.write(content)
         return incoming.finish()
 
@@ -102,7 +102,7 @@ class FilesTests(TestCase):
 
     def test_in_steps(self) -> None:
         content = bytes(range(256)) * 10_000
-        reader = self.files.read(self._written(HEAD + content).name)
+        reader = self.files.read(self._written(content).name)
         steps = []
         while not reader.is_over:
             steps.append(b"".join(reader.step()))
@@ -118,7 +118,7 @@ class FilesTests(TestCase):
 
     def test_what_is_no_such_file(self) -> None:
         for content in (b"short", bytes(1000), HEAD[:-1]):
-            self.assertRaises(DimseProxyError, self.files.read, self._written(content).name)
+            self.assertRaises(DimseProxyError, self.files.read, self._written(content, b"").name)
 
     def test_what_nobody_uses_is_removed(self) -> None:
         name = self._written().name
