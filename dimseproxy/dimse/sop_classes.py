@@ -12,6 +12,9 @@ from dimseproxy.dimse.command_set import CommandField
 
 VERIFICATION: Final = "1.2.840.10008.1.1"
 STORAGE_COMMITMENT_PUSH: Final = "1.2.840.10008.1.20.1"
+INVENTORY_CREATION: Final = "1.2.840.10008.5.1.4.1.1.201.5"
+#: UPS Filtered Global Subscription, a well-known instance (PS3.4 CC.2.3).
+FILTERED_SUBSCRIPTION: Final = "1.2.840.10008.5.1.4.34.5.1"
 
 _STORAGE_PREFIX: Final = "1.2.840.10008.5.1.4.1.1."
 #: Storage outside of the storage prefix.
@@ -44,7 +47,7 @@ _SERVICES: Final = {
     "1.2.840.10008.1.20.2": "commit",
     # Below the storage and print prefixes, but neither: repository query, inventory creation, media creation, displays.
     "1.2.840.10008.5.1.4.1.1.201.6": "find",
-    "1.2.840.10008.5.1.4.1.1.201.5": "other",
+    INVENTORY_CREATION: "other",
     "1.2.840.10008.5.1.1.33": "other",
     "1.2.840.10008.5.1.1.40": "other",
 }

@@ -4,7 +4,7 @@ What all messages that cross a border have in common: their command set, the que
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from functools import cached_property
 from typing import Final
 
@@ -14,6 +14,7 @@ from twisted.python.failure import Failure
 from dimseproxy.dataset.encoding import Encoding, encoding_of
 from dimseproxy.dimse.command_set import NO_DATA_SET, CommandField, Element, response_to
 from dimseproxy.dimse.parts import Command, DataSetFragment, Part
+from dimseproxy.dimse.sop_classes import FILTERED_SUBSCRIPTION, INVENTORY_CREATION
 from dimseproxy.dimse.status import Status, is_pending
 from dimseproxy.errors import OperationRefused
 from dimseproxy.privacy.identifiers import Direction
@@ -67,7 +68,23 @@ class CrossingMessage:
         if command_set.is_response:
             self._request = self._way.answered(command_set)
         elif command_set.command_field != CommandField.C_CANCEL_RQ:
+            if command_set.message_id in self._way.requests:
+                # What is known of the other one decides what its answers may show (PS3.7 C.5.3).
+                self.refuse(Status.DUPLICATE_INVOCATION, "The message id is in use")
+                return
+            if self._is_query_by_action and self._way.direction is Direction.TO_ORIGINALS:
+                self.refuse(Status.NOT_AUTHORIZED, "Matching keys in an action")
+                return
             self._request = self._way.crossed(self._command)
+
+    @property
+    def _is_query_by_action(self) -> bool:
+        """Whether this is an N-ACTION with matching keys, which are no identifier and are not read as one."""
+        command_set = self._command.command_set
+        return command_set.command_field == CommandField.N_ACTION_RQ and (
+            command_set.text(Element.REQUESTED_SOP_INSTANCE_UID) == FILTERED_SUBSCRIPTION
+            or command_set.sop_class == INVENTORY_CREATION
+        )
 
     @cached_property
     def _instances(self) -> dict[Element, str]:
@@ -168,6 +185,25 @@ class CrossingMessage:
 
     def _found(self, answer: Pseudonyms) -> None:
         raise NotImplementedError
+
+    def _leave_when_kept(self, answer: Pseudonyms, parts: Sequence[Part]) -> None:
+        """Leave as these parts when the pseudonyms are durable: there is no response that would wait for them."""
+        if answer.kept is None:
+            self._leave(parts)
+            return
+        self.is_waiting = True
+        answer.kept.addCallbacks(lambda _: self._leave_late(parts), self._failed)
+
+    def _leave_late(self, parts: Sequence[Part]) -> None:
+        if self.is_over or self._way.is_closed:
+            return
+        self.is_waiting = False
+        self._leave(parts)
+        self._way.advance()
+
+    def _leave(self, parts: Sequence[Part]) -> None:
+        self._emit(parts)
+        self.is_over = True
 
     # The end
 

@@ -49,6 +49,8 @@ class Bare(CrossingMessage):
             self.is_over = True
             return
         self._begin()
+        if self._refusal is not None:
+            return
         if self._request is not None and command_set.is_response:
             kept = self._request.kept
             if kept and not is_pending(command_set.status):
@@ -61,8 +63,8 @@ class Bare(CrossingMessage):
         """It has none."""
 
     def _found(self, answer: Pseudonyms) -> None:
-        self._emit([self._crossed_command(answer.values)])
-        self.is_over = True
+        command = self._crossed_command(answer.values)
+        self._leave_when_kept(answer, [command])
 
 
 class Query(CrossingMessage):
@@ -118,9 +120,8 @@ class Query(CrossingMessage):
             return
         if self._request is not None:
             self._request.answers = resolved.answers
-        data = memoryview(resolved.data)
-        self._emit([command, DataSetFragment(self._command.context_id, [data], True)])
-        self.is_over = True
+        identifier = DataSetFragment(self._command.context_id, [memoryview(resolved.data)], True)
+        self._leave_when_kept(answer, [command, identifier])
 
 
 def _no_match(request: CommandSet) -> CommandSet:

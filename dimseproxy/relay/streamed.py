@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from twisted.internet.defer import Deferred
@@ -15,7 +15,7 @@ from dimseproxy.dimse.command_set import CommandField
 from dimseproxy.dimse.parts import Command, DataSetFragment, Part
 from dimseproxy.dimse.status import Status
 from dimseproxy.errors import OperationRefused
-from dimseproxy.privacy.identifiers import Direction
+from dimseproxy.privacy.identifiers import AnswerFilter, Direction
 from dimseproxy.privacy.identity import Identity
 from dimseproxy.privacy.pseudonymisation import Purpose
 from dimseproxy.privacy.replay import MAX_HEAD, HeadMemory, Replay
@@ -202,7 +202,12 @@ class Streamed(CrossingMessage):
 
     def _flush(self) -> None:
         self._remember()
-        pieces = self._admitted(self._rewriter.flush(self._inspect if self._is_guarded else None))
+        # What does not match is nothing to the caller, whatever is in it.
+        inspect = self._inspect if self._is_guarded else None
+        if self._answers is None:
+            pieces: list[bytes | memoryview] | None = self._rewriter.flush(inspect)
+        else:
+            pieces = self._admitted(self._answers, self._rewriter.flush(), inspect)
         if pieces is None:
             self.is_over = True
             return
@@ -233,27 +238,44 @@ class Streamed(CrossingMessage):
         if bulk is not None and bulk[0] == PIXEL_DATA and bulk[1] is not None and self._editor.overlay is None:
             self._memory.consider(views, rewriter.scanned, self._values)
 
-    def _leave_late(self, parts: list[Part]) -> None:
-        if not self.is_over and not self._way.is_closed:
-            self.is_waiting = False
-            self._leave(parts)
-            self._work()
-            self._way.advance()
+    def _leave_late(self, parts: Sequence[Part]) -> None:
+        super()._leave_late(parts)
+        self._work()
+        self._way.advance()
 
-    def _leave(self, parts: list[Part]) -> None:
+    def _leave(self, parts: Sequence[Part]) -> None:
         if self._rewriter.is_complete and self._has_arrived:
             self.is_over = True
         self._emit(parts)
 
-    def _admitted(self, pieces: list[bytes | memoryview]) -> list[bytes | memoryview] | None:
+    @property
+    def _answers(self) -> AnswerFilter | None:
+        """What this must pass to be an answer for the caller."""
+        is_answer = self._command.command_set.command_field == CommandField.C_FIND_RSP
+        return self._request.answers if is_answer and self._request is not None else None
+
+    def _admitted(
+        self,
+        answers: AnswerFilter,
+        pieces: list[bytes | memoryview],
+        inspect: Callable[[bytes], None] | None,
+    ) -> list[bytes | memoryview] | None:
         """An answer as the caller gets it; None where it does not match on the caller's side."""
-        answers = self._request.answers if self._request is not None else None
-        if answers is None or self._command.command_set.command_field != CommandField.C_FIND_RSP:
-            return pieces
         if not self._rewriter.is_complete:
             raise OperationRefused(Status.PROCESSING_FAILURE, "An answer is too long")
         data = answers.admit(b"".join(pieces))
-        return None if data is None else [data]
+        if data is None:
+            return None
+        if inspect is not None:
+            inspect(data)
+        return [data]
+
+    def _answer_refusal(self, status: int, comment: str) -> None:
+        if self._answers is not None and self._answers.conditions and status != Status.OUT_OF_RESOURCES:
+            # The outbound was asked for more than the caller may know of: a failure would tell that something is there.
+            self.is_over = True
+            return
+        super()._answer_refusal(status, comment)
 
     def _fragments(self, pieces: list[bytes | memoryview]) -> list[Part]:
         context_id = self._command.context_id
