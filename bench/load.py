@@ -14,7 +14,17 @@ from bench.messages import echo, store
 from bench.options import Options
 from bench.samples import in_turn, paired_ratio, percentile, summarise
 from bench.scp import start_raw_sink
-from bench.subjects import DIMSEPROXY, DIRECT, GATEWAY, HAPROXY, HAPROXY_ONE, Subject, start
+from bench.subjects import (
+    DIMSEPROXY,
+    DIRECT,
+    GATEWAY,
+    HAPROXY,
+    HAPROXY_ONE,
+    PYNETDICOM,
+    PYNETDICOM_PSEUDONYMS,
+    Subject,
+    start,
+)
 from bench.table import Report, Verdict, markdown, number, spread
 from bench.workloads import KIB
 
@@ -31,14 +41,22 @@ class Kind:
     name: str
     load: Load
     target: float | None = None
+    pynetdicom: tuple[float, float] | None = None
+    """At least so many times the rate of a pynetdicom proxy: as it is, and where both give pseudonyms."""
+
+    def subjects(self, options: Options) -> tuple[str, ...]:
+        """The subjects to measure under this load."""
+        return options.subjects((*SUBJECTS, *(PYNETDICOM_SUBJECTS if self.pynetdicom else ())))
 
 
+SUBJECTS = (DIRECT, HAPROXY, HAPROXY_ONE, DIMSEPROXY, GATEWAY)
+PYNETDICOM_SUBJECTS = (PYNETDICOM, PYNETDICOM_PSEUDONYMS)
 KINDS = (
     Kind("associate, C-ECHO, release: 1 caller", Load(1, echo, once=True), CHURN_TARGET),
     Kind("associate, C-ECHO, release: 20 callers", Load(20, echo, once=True), CHURN_TARGET),
     Kind("C-ECHO: 20 associations", Load(20, echo)),
     Kind("C-STORE of 12 KiB: 20 associations", Load(20, store(12 * KIB))),
-    Kind("C-STORE of 512 KiB: 8 associations", Load(8, store(512 * KIB))),
+    Kind("C-STORE of 512 KiB: 8 associations", Load(8, store(512 * KIB)), pynetdicom=(15.0, 10.0)),
 )
 PERCENTILES = (50, 95, 99, 100)
 
@@ -59,16 +77,17 @@ def run_load(options: Options, directory: Path) -> list[Report]:
     """Every load through every subject."""
     rounds = options.rounds or (1 if options.quick else ROUNDS)
     seconds = QUICK_SECONDS if options.quick else SECONDS
-    names = options.subjects((DIRECT, HAPROXY, HAPROXY_ONE, DIMSEPROXY, GATEWAY))
     kinds = [kind for kind in KINDS if options.workload in kind.name]
     rows: list[list[str]] = []
     verdicts: list[Verdict] = []
     sink = start_raw_sink(directory)
     running: dict[str, Subject] = {}
     try:
-        for name in names:
-            running[name] = start(name, sink.port, directory, options.others)
         for kind in kinds:
+            names = kind.subjects(options)
+            for name in names:
+                if name not in running:
+                    running[name] = start(name, sink.port, directory, options.others)
             found = {name: Measured() for name in names}
             for name in names:
                 together(running[name].port, [kind.load], seconds / 4)
@@ -82,9 +101,7 @@ def run_load(options: Options, directory: Path) -> list[Report]:
                 measured.sink.append((sink.usage().cpu - sink_before) / outcome.seconds)
                 measured.proxy.append((subject.cpu() - proxy_before) / outcome.seconds)
             rows.extend(_rows(kind, found))
-            if kind.target is not None and HAPROXY in found and DIMSEPROXY in found:
-                ratio = paired_ratio(found[DIMSEPROXY].rates, found[HAPROXY].rates)
-                verdicts.append(Verdict(f"{kind.name}, rate / HAProxy", ratio, ">=", kind.target, noisy=True))
+            verdicts.extend(_verdicts(kind, found))
     finally:
         for subject in running.values():
             subject.stop()
@@ -95,6 +112,26 @@ def run_load(options: Options, directory: Path) -> list[Report]:
     )
     title = f"Load: one process of pre-encoded PDUs, {rounds} x {seconds:g} s, the raw SCP behind"
     return [Report(title, (("", markdown(header, rows, texts=2)),), tuple(verdicts))]
+
+
+def _verdicts(kind: Kind, found: dict[str, Measured]) -> list[Verdict]:
+    times, times_pseudonyms = kind.pynetdicom or (None, None)
+    claims = (
+        ("rate", DIMSEPROXY, HAPROXY, kind.target),
+        ("rate", DIMSEPROXY, PYNETDICOM, times),
+        ("both under pseudonyms, rate", GATEWAY, PYNETDICOM_PSEUDONYMS, times_pseudonyms),
+    )
+    return [
+        Verdict(
+            f"{kind.name}, {what} / {other}",
+            paired_ratio(found[ours].rates, found[other].rates),
+            ">=",
+            target,
+            noisy=True,
+        )
+        for what, ours, other, target in claims
+        if target is not None and ours in found and other in found
+    ]
 
 
 def _rows(kind: Kind, found: dict[str, Measured]) -> list[list[str]]:
