@@ -25,6 +25,7 @@ from bench.profile import LOADS, profile
 from bench.retrieve import run_retrieve
 from bench.speed import run_stock
 from bench.stalled import run_limit, run_stalled
+from bench.startup import run_startup
 from bench.table import Report
 from bench.workers import run_workers
 
@@ -40,6 +41,7 @@ BENCHMARKS: dict[str, Callable[[Options, Path], list[Report]]] = {
     "stalled": run_stalled,
     "limit": run_limit,
     "latency": run_latency,
+    "startup": run_startup,
     "cold": run_cold,
     "answers": run_answers,
     "retrieve": run_retrieve,
