@@ -164,7 +164,8 @@ class _HandshakeFactory(Factory):
     ) -> None:
         self.clock = clock
         self.seconds = seconds
-        self.in_progress: set[_Handshake] = set()
+        #: In the order in which they began.
+        self.in_progress: dict[_Handshake, None] = {}
         self._associations = associations
         self._outcome = outcome
         self._limit = limit
@@ -179,14 +180,17 @@ class _HandshakeFactory(Factory):
 
     def buildProtocol(self, addr: IAddress | None) -> _Handshake:
         if len(self.in_progress) >= self._limit:
-            return _Handshake(self, None)
+            # Whoever is silent the longest makes room: else silent ones would keep everybody out.
+            oldest = next(iter(self.in_progress))
+            del self.in_progress[oldest]
+            oldest.abandon("others wait to be let in")
         return _Handshake(self, self._associations.buildProtocol(addr))  # type: ignore[arg-type]
 
     def begun(self, handshake: _Handshake) -> None:
-        self.in_progress.add(handshake)
+        self.in_progress[handshake] = None
 
     def ended(self, handshake: _Handshake, result: IProtocol | HandshakeError) -> None:
-        self.in_progress.discard(handshake)
+        self.in_progress.pop(handshake, None)
         self._outcome(handshake, result)
 
 
@@ -200,7 +204,7 @@ class TLSServerEndpoint:
     @ivar creator: see `tls.server_creator`.
     @ivar clock: the reactor.
     @ivar handshake_seconds: a peer that has not completed its handshake by then is cut.
-    @ivar max_handshakes: how many handshakes may be in progress; a peer beyond that is cut at once.
+    @ivar max_handshakes: how many handshakes may be in progress; for one beyond that the oldest is cut.
     """
 
     endpoint: IStreamServerEndpoint

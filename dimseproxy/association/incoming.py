@@ -41,9 +41,9 @@ class IncomingAssociation(Association):
     def _may_answer(self) -> bool:
         return not self._is_over and self._layer.state is State.AWAITING_LOCAL_ASSOCIATE_RESPONSE
 
-    def accept(self, accept: AssociateAccept, max_pdu_length: int) -> None:
+    def accept(self, accept: AssociateAccept, max_pdu_length: int) -> bool:
         if not self._may_answer:
-            return
+            return False
         own = self._limits.max_pdu_length
         maximum_length = min(own, max_pdu_length) if max_pdu_length else own
         if accept.user_information.maximum_length != maximum_length:
@@ -53,6 +53,7 @@ class IncomingAssociation(Association):
         self._establish(self.request, accept)
         self._carry_out()
         self.resume()
+        return True
 
     def reject(self, rejection: Rejection, why: str) -> None:
         if not self._may_answer:
@@ -68,6 +69,10 @@ class IncomingAssociation(Association):
         )
         self._layer.reject(rejection, self._clock.seconds())
         self._carry_out()
+        if self.when_gone is not None:
+            # Who is refused takes up no place, however long it keeps its connection.
+            gone, self.when_gone = self.when_gone, None
+            gone()
 
     @property
     def _peer_maximum(self) -> int:

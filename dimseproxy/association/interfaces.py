@@ -117,11 +117,12 @@ class IIncomingAssociation(IAssociation):
     request: AssociateRequest = Attribute("What the caller proposes.")
     inbound: str = Attribute("The name of the inbound it came in by.")
 
-    def accept(accept: AssociateAccept, max_pdu_length: int) -> None:
+    def accept(accept: AssociateAccept, max_pdu_length: int) -> bool:
         """
         Establish it.
 
         @param max_pdu_length: the longest PDU the other leg takes, 0 for any: the caller is asked for no longer ones.
+        @return: whether it is established: it may be over already.
         """
 
     def reject(rejection: Rejection, why: str) -> None:

@@ -179,9 +179,12 @@ class Call:
             roles = (*accept.user_information.roles, *self._own_roles)
             accept = evolve(accept, user_information=evolve(accept.user_information, roles=roles))
         association = self._association
-        association.accept(
+        if not association.accept(
             inward_accept(association.request, accept, self._own_answers), accept.user_information.maximum_length
-        )
+        ):
+            # It was aborted in the very piece that asked for it.
+            outbound.release()
+            return
         log.info(
             "association {number} from {calling!r} at {host} to {called!r}: relayed to {outbound} in association "
             "{other}, {accepted} of {proposed} contexts",

@@ -15,6 +15,7 @@ What another worker has asked for is delivered from here just the same, with tha
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from attrs import evolve
 from twisted.internet.defer import Deferred, inlineCallbacks
@@ -28,7 +29,7 @@ from dimseproxy.dataset.head import STUDY_INSTANCE_UID, TRANSACTION_UID, Head
 from dimseproxy.dimse.command_set import CommandField, CommandSet, Element, response_to
 from dimseproxy.dimse.parts import Command, DataSetFragment, Part
 from dimseproxy.dimse.sop_classes import STORAGE_COMMITMENT_PUSH, VERIFICATION
-from dimseproxy.dimse.status import Status
+from dimseproxy.dimse.status import Status, is_done
 from dimseproxy.errors import (
     NO_REASON_GIVEN,
     TEMPORARY_CONGESTION,
@@ -46,6 +47,9 @@ from dimseproxy.ul.pdu import AnsweredContext, AssociateAccept, ContextResult
 from dimseproxy.ul.user_information import UserInformation
 
 log = Logger()
+
+#: A delivery for these alone brings no object.
+_WITHOUT_OBJECTS: Final = frozenset((VERIFICATION, STORAGE_COMMITMENT_PUSH))
 
 
 class _Message:
@@ -150,6 +154,8 @@ class Delivery:
         if not any(context.accepted for context in accept.contexts):
             pending = bool(self._destinations())
             self._over()
+            for leg in self._legs.values():
+                leg.finish()
             self._association.reject(
                 TEMPORARY_CONGESTION if pending else NO_REASON_GIVEN,
                 "no destination takes the delivery" if pending else "nobody asked for this delivery",
@@ -160,8 +166,10 @@ class Delivery:
             leg.use(self)
 
     def _destinations(self) -> list[Destination]:
-        """Who may get objects, each once, in the order in which they asked."""
+        """Who may get objects, each once, in the order in which they asked; nobody where none can come."""
         found: dict[object, Destination] = {}
+        if all(context.abstract_syntax in _WITHOUT_OBJECTS for context in self._association.request.contexts):
+            return []
         for retrieve in self._awaited():
             found.setdefault(retrieve.destination.key, retrieve.destination)
         return list(found.values())
@@ -278,6 +286,10 @@ class Delivery:
     def _call(self, message: _Message, destination: Destination) -> None:
         """Call the application that a report is for; nothing more is read meanwhile."""
         context_id = message.command.context_id
+        key = (destination.key, context_id)
+        if key in self._legs and self._legs[key] not in self._dead:
+            self._direct(message, key, message.command.command_set)
+            return
         syntax = self._association.established.contexts[context_id].transfer_syntax
         request = self._association.request
         contexts = tuple(
@@ -292,7 +304,6 @@ class Delivery:
             if self._is_over:
                 leg.cut()
                 return
-            key = (destination.key, context_id, len(self._legs))
             self._legs[key] = leg
             leg.use(self)
             self._direct(message, key, message.command.command_set)
@@ -359,11 +370,14 @@ class Delivery:
         self._silence.broken()
         for part in parts:
             if isinstance(part, Command) and part.command_set.is_response:
-                message = self._asked.pop(part.command_set.responds_to, None)
-                if message is not None:
-                    self._account(message, part.command_set.status)
-        if not self._is_over:
-            self._association.send(parts)
+                message = self._asked.get(part.command_set.responds_to)
+                if message is None or message.leg is not leg:
+                    # Nothing was asked of this one: it answers for no other.
+                    continue
+                del self._asked[part.command_set.responds_to]
+                self._account(message, part.command_set.status)
+            if not self._is_over:
+                self._association.send([part])
 
     def leg_ended(self, leg: DestinationLeg) -> None:
         if leg in self._dead:
@@ -399,16 +413,20 @@ class Delivery:
         self._delivered += 1
         if message.retrieve is not None:
             message.retrieve.account(status, message.sop_instance)
-        elif message.transaction:
+        elif message.transaction and is_done(status):
+            # Else the outbound may report again.
             self._commitments.close(message.transaction)
 
     # The end
 
     def pause_sending(self) -> None:
+        # What it sends is answered by us, too.
+        self._pause(self)
         for leg in self._legs.values():
             leg.pause()
 
     def resume_sending(self) -> None:
+        self._resume(self)
         for leg in self._legs.values():
             leg.resume()
 

@@ -277,6 +277,8 @@ class CallerLeg:
 
     def use(self, user: DeliveryUser) -> None:
         self._user = user
+        if self._source.is_held:
+            user.leg_pauses(self)
 
     def send(self, parts: Sequence[Part]) -> None:
         mapped = [self._mapped(part) for part in parts]

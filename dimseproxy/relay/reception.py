@@ -127,18 +127,29 @@ class Reception:
             association.reject(error.rejection, str(error))
 
     def _delivering_outbound(self, association: IIncomingAssociation) -> str | None:
-        """The outbound that this is a delivery of, if it is one."""
+        """
+        The outbound that this is a delivery of, if it is one.
+
+        A PACS may be several outbounds: it is the one of them that something is awaited from.
+        """
         request = association.request
         address = parse_address(association.peer.host)
-        for name, outbound in self._settings.outbound.items():
-            if (
-                isinstance(outbound, DimseOutbound)
-                and request.calling_ae_title == outbound.ae_title
-                and request.called_ae_title in self._titles(outbound)
-                and is_from(address, self._ways.outbound_hosts[name], outbound.from_, self._ways.addresses_of)
-            ):
-                return name
-        return None
+        names = [
+            name
+            for name, outbound in self._settings.outbound.items()
+            if isinstance(outbound, DimseOutbound)
+            and request.calling_ae_title == outbound.ae_title
+            and request.called_ae_title in self._titles(outbound)
+            and is_from(address, self._ways.outbound_hosts[name], outbound.from_, self._ways.addresses_of)
+        ]
+        if len(names) > 1:
+            title = request.called_ae_title
+            for name in names:
+                if self._retrieves.candidates(name, title, self._elsewhere) or self._commitments.are_awaited_from(
+                    name, self._elsewhere
+                ):
+                    return name
+        return names[0] if names else None
 
     def passed_on(self, association: IIncomingAssociation, outbound: str) -> None:
         """
@@ -161,6 +172,8 @@ class Reception:
         )
         self._running.add(delivery)
         delivery.begin()
+        if self._is_draining:
+            delivery.drain()
 
     def _titles(self, outbound: DimseOutbound) -> tuple[str, ...]:
         """The titles under which the outbound knows the proxy."""

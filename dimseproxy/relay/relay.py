@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 log = Logger()
 
 _C_CANCEL_RQ: Final = int(CommandField.C_CANCEL_RQ)
+_COMMAND_FIELDS: Final = frozenset(map(int, CommandField))
+_UNKNOWN: Final = 0
 
 
 @implementer(IAssociationUser)
@@ -49,6 +51,7 @@ class _Leg:
         #: Requests that came from this leg's peer and wait for their last response, by message id.
         self.awaiting: set[int] = set()
         self.asked_for_release = False
+        self._holds = 0
         #: How much of data sets came from this leg's peer, PDU headers included.
         self.octets = 0
 
@@ -60,7 +63,19 @@ class _Leg:
             self._steps = [(each, each.outward) for each in filters]
         else:
             self._steps = [(each, each.inward) for each in reversed(filters)]
-        self.source = other.turns.source(self.association.pause, self.association.resume)
+        self.source = other.turns.source(self.hold, self.let_go)
+
+    def hold(self) -> None:
+        """There is a reason not to read this leg's peer; it may be the second one."""
+        self._holds += 1
+        if self._holds == 1:
+            self.association.pause()
+
+    def let_go(self) -> None:
+        """A reason is gone."""
+        self._holds -= 1
+        if not self._holds:
+            self.association.resume()
 
     def received(self, parts: Sequence[Part]) -> None:
         self._relay.silence.broken()
@@ -101,7 +116,9 @@ class _Leg:
         command_field = request.command_set.command_field
         if command_field != _C_CANCEL_RQ:
             self.awaiting.add(request.command_set.message_id)
-            self._relay.requests[command_field, request.context_id] += 1
+            # What the standard does not know is counted together: the summary is one line of the log.
+            known = command_field if command_field in _COMMAND_FIELDS else _UNKNOWN
+            self._relay.requests[known, request.context_id] += 1
 
     def note_response(self, response: Command) -> None:
         """This leg's peer is answered."""
@@ -185,7 +202,8 @@ class Relay:
     def answer_caller(self, parts: Sequence[Part]) -> None:
         """Send to the caller what does not come from the outbound."""
         if self._answers is None:
-            self._answers = self.to_caller.source(lambda: None, lambda: None)
+            # A caller that does not read what it is answered may ask no more.
+            self._answers = self.to_caller.source(self._caller.hold, self._caller.let_go)
         for part in parts:
             if isinstance(part, Command) and part.command_set.is_response:
                 self._caller.note_response(part)

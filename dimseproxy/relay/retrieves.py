@@ -71,6 +71,10 @@ class Retrieve:
         self.sent[is_done(status)] += 1
         if not is_done(status):
             self.name_failed(sop_instance)
+        elif sop_instance in self.failed:
+            # The outbound has tried again.
+            self.failed.remove(sop_instance)
+            self.sent[False] -= 1
 
     def name_failed(self, sop_instance: str) -> None:
         """An object was not taken."""

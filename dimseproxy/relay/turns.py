@@ -44,6 +44,11 @@ class Source:
         """
         return self._turns.withdraw(self)
 
+    @property
+    def is_held(self) -> bool:
+        """Whether it has to wait."""
+        return self._reasons > 0
+
     def hold(self) -> None:
         """A reason to wait came up; it may be the second one."""
         self._reasons += 1

@@ -6,6 +6,7 @@ from attrs import evolve
 from twisted.internet.defer import CancelledError
 from twisted.trial.unittest import TestCase
 
+from dimseproxy.association.incoming import IncomingAssociation
 from dimseproxy.errors import (
     APPLICATION_CONTEXT_NOT_SUPPORTED,
     CALLED_AE_TITLE_NOT_RECOGNIZED,
@@ -133,7 +134,10 @@ class AcceptingTests(TestCase):
         self.assertTrue(self.end.transport.disconnecting)
 
     def test_accepting_at_once_whoever_has_broken_the_protocol_already(self) -> None:
-        self.end.then = lambda association: association.accept(an_accept(association.request), 0)
+        def accept(association: IncomingAssociation) -> None:
+            self.assertFalse(association.accept(an_accept(association.request), 0))
+
+        self.end.then = accept
         self.end.hears(a_request(), b"\xff" * 10)
         self.assertIsInstance(self.end.says()[-1], Abort)
 

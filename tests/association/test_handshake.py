@@ -281,13 +281,13 @@ class ClientRefusedTests(HandshakeTestCase):
         await self.refused_plain(Peer(CLIENT_HELLO_1_1[:20]), "no TLS handshake within 0.1 s", SHORT)
 
     @asynchronous
-    async def test_handshake_beyond_the_limit_is_cut_at_once(self) -> None:
-        there, first, second = Peer(), Peer(), Peer()
-        port = await self.listen(our_server(), there, limit=1)
+    async def test_the_oldest_handshake_makes_room_for_one_beyond_the_limit(self) -> None:
+        first, second = Peer(), Peer()
+        port = await self.listen(our_server(), Peer(), Peer(), limit=1)
         await self.connect_plain(port, first)
         refusal = self.refusal()
         await self.connect_plain(port, second)
-        self.assertEqual(await refusal, "refused before the handshake")
+        self.assertEqual(await refusal, "others wait to be let in")
 
     @asynchronous
     async def test_connection_that_nobody_wants_is_cut_at_once(self) -> None:

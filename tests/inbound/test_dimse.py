@@ -12,7 +12,7 @@ from zope.interface import implementer
 from dimseproxy.association.deadlines import Deadlines
 from dimseproxy.association.incoming import IncomingAssociation
 from dimseproxy.association.interfaces import ICallers, IIncomingAssociation
-from dimseproxy.errors import LOCAL_LIMIT_EXCEEDED
+from dimseproxy.errors import CALLING_AE_TITLE_NOT_RECOGNIZED, LOCAL_LIMIT_EXCEEDED
 from dimseproxy.inbound.dimse import DimseInbound
 from dimseproxy.ul.pdu import Abort, AssociateReject
 from tests.association.playing import LIMITS, Wire, a_request, an_accept, wire
@@ -22,9 +22,13 @@ from tests.association.playing import LIMITS, Wire, a_request, an_accept, wire
 class Callers:
     def __init__(self) -> None:
         self.came: list[IIncomingAssociation] = []
+        self.refuses = False
 
     def incoming(self, association: IIncomingAssociation) -> None:
         self.came.append(association)
+        if self.refuses:
+            association.reject(CALLING_AE_TITLE_NOT_RECOGNIZED, "why")
+            return
         association.accept(an_accept(association.request), 0)
 
 
@@ -75,6 +79,23 @@ class DimseInboundTests(TestCase):
     def test_one_over_the_limit_is_rejected_at_once(self) -> None:
         transports = [self._call()[1] for _ in range(3)]
         self.assertEqual(transports[2].take(), [AssociateReject(LOCAL_LIMIT_EXCEEDED)])
+
+    def test_who_is_refused_takes_up_no_place(self) -> None:
+        self.callers.refuses = True
+        for _ in range(5):
+            self._call()
+        self.assertEqual(self.inbound.count, 0)
+        self.callers.refuses = False
+        self._call()
+        self.assertEqual(self.inbound.count, 1)
+
+    def test_nor_gives_one_back_twice(self) -> None:
+        places = SharedPlaces()
+        self.inbound = DimseInbound("clinic", self.callers, Deadlines(Clock()), LIMITS, 2, places)
+        self.callers.refuses = True
+        association, _ = self._call()
+        self._hang_up(association)
+        self.assertEqual(places.free, 1)
 
     def test_nobody_hears_of_it(self) -> None:
         for _ in range(3):

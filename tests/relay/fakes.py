@@ -106,10 +106,11 @@ class FakeIncoming(FakeAssociation):
         self.rejection: Rejection | None = None
         self.is_accepted = False
 
-    def accept(self, accept: AssociateAccept, max_pdu_length: int) -> None:
+    def accept(self, accept: AssociateAccept, max_pdu_length: int) -> bool:
         if not self.is_over:
             self.is_accepted = True
             self.established = Established(self.request, accept)
+        return not self.is_over
 
     def reject(self, rejection: Rejection, why: str) -> None:
         if not self.is_over:

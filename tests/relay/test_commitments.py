@@ -99,6 +99,24 @@ class CommitmentTests(TestCase):
         delivery.hears(self._event("1.2.3"))
         self.assertEqual(self.house.applications["CLIENT"].associations[0].sent, self._event("1.2.3"))
 
+    def test_so_it_may_where_the_application_did_not_take_it(self) -> None:
+        delivery = self.house.deliver(COMMITMENT)
+        delivery.hears(self._event("1.2.3"))
+        self.house.applications["CLIENT"].associations[0].hears(response(CommandField.N_EVENT_REPORT_RSP, 5, 0x0110))
+        delivery.hears(self._event("1.2.3"))
+        self.assertEqual(self.house.applications["CLIENT"].associations[0].commands, ["N-EVENT-REPORT-RQ"] * 2)
+
+    def test_reports_for_one_application_go_over_one_association(self) -> None:
+        request = command(CommandField.N_ACTION_RQ, 2, has_data_set=True, sop_class=COMMITMENT)
+        self.caller.hears(request, fragment(report("1.2.4")))
+        delivery = self.house.deliver(COMMITMENT)
+        delivery.hears(self._event("1.2.3"))
+        delivery.hears(self._event("1.2.4"))
+        self.assertEqual(len(self.house.applications["CLIENT"].requests), 1)
+        self.assertEqual(
+            self.house.applications["CLIENT"].associations[0].sent, [*self._event("1.2.3"), *self._event("1.2.4")]
+        )
+
     def test_an_outbound_that_is_gone_meanwhile(self) -> None:
         self.house.applications["CLIENT"]._answers = False
         delivery = self.house.deliver(COMMITMENT)

@@ -102,6 +102,28 @@ class OneDestinationTests(TestCase):
         self.house.applications["OTHER"].error = OutboundUnreachable("down")
         self.assertEqual(list(self._delivery().established.contexts), [3])
 
+    def test_one_that_takes_none_of_it_is_let_go(self) -> None:
+        self.house.applications["OTHER"].refused = (CT,)
+        self.assertEqual((self._delivery(CT).rejection, self.other.told), (TEMPORARY_CONGESTION, ["release"]))
+
+    def test_nobody_is_asked_for_what_brings_no_object(self) -> None:
+        self._delivery(VERIFICATION)
+        self.assertEqual(self._requests("OTHER"), 0)
+
+    def test_while_the_proxy_shuts_down_it_ends_as_soon_as_nothing_is_under_way(self) -> None:
+        self.house.reception.drain()
+        delivery = self._delivery()
+        self.pacs.hears(moved())
+        self.house.waits(1)
+        self.assertTrue(delivery.is_over)
+
+    def test_an_outbound_that_does_not_read_is_not_read(self) -> None:
+        delivery = self._delivery()
+        delivery.user.pause_sending()
+        self.assertTrue(delivery.is_paused)
+        delivery.user.resume_sending()
+        self.assertFalse(delivery.is_paused)
+
     def test_nobody_asked(self) -> None:
         self.pacs.hears(moved())
         self.assertEqual(self._delivery(CT).rejection, NO_REASON_GIVEN)
@@ -430,6 +452,13 @@ class TwoDestinationsTests(TestCase):
             leg.user.pause_sending()
         legs[0].user.resume_sending()
         self.assertTrue(delivery.is_paused)
+
+    def test_none_answers_for_the_other(self) -> None:
+        delivery = self._delivery()
+        delivery.hears(delivered(1, OWN_ID))
+        self.house.applications["OTHER"].associations[0].hears(stored(1))
+        self.house.applications["CLIENT"].associations[0].hears(stored(1, 0xA700))
+        self.assertEqual(statuses(delivery), [0xA700])
 
     def test_one_that_dies_does_not_end_the_other(self) -> None:
         delivery = self._delivery()

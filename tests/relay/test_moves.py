@@ -253,6 +253,14 @@ class GetsByMoveTests(TestCase):
         self._delivery().hears(store(5, an_object("1.1"), more={Element.MOVE_ORIGINATOR_MESSAGE_ID: OWN_ID}))
         self.assertIsNone(first(self.caller.sent).command_set.number(Element.MOVE_ORIGINATOR_MESSAGE_ID))
 
+    def test_a_delivery_that_begins_while_the_caller_is_slow_waits(self) -> None:
+        self.caller.hears(get())
+        self.caller.user.pause_sending()
+        delivery = self._delivery()
+        self.assertTrue(delivery.is_paused)
+        self.caller.user.resume_sending()
+        self.assertFalse(delivery.is_paused)
+
     def test_the_callers_answer_goes_to_the_delivery_only(self) -> None:
         self.caller.hears(get())
         delivery = self._delivery()

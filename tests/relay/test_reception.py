@@ -20,9 +20,23 @@ from dimseproxy.errors import (
     AssociationRejected,
     OutboundUnreachable,
 )
+from dimseproxy.relay.reception import Reception
 from dimseproxy.ul.user_information import RoleSelection, UserIdentity
-from tests.association.playing import CT, FIND, GET, PRIVATE, VERIFICATION, a_request, echo, echoed, response, store
-from tests.relay.fakes import FakeIncoming, House
+from tests.association.playing import (
+    CT,
+    FIND,
+    GET,
+    MOVE,
+    PRIVATE,
+    VERIFICATION,
+    a_request,
+    echo,
+    echoed,
+    response,
+    store,
+)
+from tests.relay.fakes import PACS_HOST, FakeIncoming, House
+from tests.relay.test_moves import move
 
 MAY_GET: frozenset[str] = frozenset(("echo", "get"))
 
@@ -85,6 +99,13 @@ class CallTests(TestCase):
         self.house.pacs._answers = False
         self.house.call().ends()
         self.assertEqual(self.house.pacs.given_up, 1)
+
+    def test_one_that_aborts_in_the_piece_that_asks(self) -> None:
+        # The outbound answers at once, and the abort is still to be told.
+        caller = FakeIncoming(a_request(calling="CLIENT"))
+        caller.is_over = True
+        self.house.reception.incoming(caller)
+        self.assertEqual(self.house.pacs.associations[0].told, ["release"])
 
     def test_user_identity_is_relayed(self) -> None:
         self.house.reception.incoming(self._identified())
@@ -227,6 +248,16 @@ class OperationTests(TestCase):
         caller = self.house.call()
         self.assertEqual((caller.is_over, self.house.pacs.associations[0].is_over), (True, True))
         self.assertEqual(len(self.flushLoggedErrors(TypeError)), 1)
+
+    def test_a_pacs_that_is_two_outbounds_delivers_what_was_asked_of_the_second(self) -> None:
+        house = House()
+        outbounds = {name: house.settings.outbound["pacs"] for name in ("first", "pacs")}
+        settings = evolve(house.settings, outbound=outbounds)
+        ways = evolve(house.ways(), outbound_hosts=dict.fromkeys(outbounds, PACS_HOST))
+        house.reception = Reception(settings, ways, house.deadlines)
+        house.reception.open()
+        house.call(MOVE).hears(move("OTHER"))
+        self.assertTrue(house.deliver(CT).is_accepted)
 
     def test_outbounds_are_asked_once(self) -> None:
         self.house.call()

@@ -86,6 +86,25 @@ class PartsTests(Joined):
         self.outbound.hears(sub_operation[1])
         self.assertEqual(self.caller.sent, [*sub_operation, echoed(1)])
 
+    def test_a_caller_that_does_not_read_our_answers_may_ask_no_more(self) -> None:
+        self.relay.answer_caller([echoed(1)])
+        self.caller.user.pause_sending()
+        self.assertTrue(self.caller.is_paused)
+        self.caller.user.resume_sending()
+        self.assertFalse(self.caller.is_paused)
+
+    def test_it_waits_for_the_outbound_all_the_same(self) -> None:
+        self.relay.answer_caller([echoed(1)])
+        self.caller.user.pause_sending()
+        self.outbound.user.pause_sending()
+        self.caller.user.resume_sending()
+        self.assertTrue(self.caller.is_paused)
+
+    def test_commands_that_nobody_knows_are_counted_together(self) -> None:
+        for number in range(100):
+            self.caller.hears(command(CommandField.C_ECHO_RQ, number, more={Element.COMMAND_FIELD: 0x0F00 + number}))
+        self.assertEqual(len(self.relay.requests), 1)
+
     def test_another_source_waits_for_a_slow_caller(self) -> None:
         waits: list[str] = []
         self.relay.to_caller.source(lambda: waits.append("pause"), lambda: waits.append("resume"))

@@ -163,6 +163,10 @@ class ReconcilingTests(TestCase):
     def test_a_success_with_nothing_to_do(self) -> None:
         self.assertEqual(self._reconciled(counters(0, 0, 0, 0)), (0, 0, 0, 0))
 
+    def test_an_object_that_was_taken_in_the_end(self) -> None:
+        self._sent(0xA700, 0)
+        self.assertEqual((self._reconciled(counters(0, 1, 0, 0)), self.retrieve.failed), ((0, 1, 0, 0), []))
+
     def test_a_false_success_of_all(self) -> None:
         self.assertEqual(self._reconciled(counters(0, 3, 0, 0)), (0xA702, 0, 3, 0))
 
