@@ -14,7 +14,7 @@ What another worker has asked for is delivered from here just the same, with tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Final
 
 from attrs import evolve
@@ -38,6 +38,7 @@ from dimseproxy.errors import (
     AssociationFailed,
     OperationRefused,
 )
+from dimseproxy.relay.delivery_message import DeliveryMessage
 from dimseproxy.relay.destinations import Destination, DestinationLeg, restricted
 from dimseproxy.relay.elsewhere import FIRST_MESSAGE_ID, Asked, Elsewhere
 from dimseproxy.relay.retrieves import Commitments, Retrieves
@@ -50,31 +51,6 @@ log = Logger()
 
 #: A delivery for these alone brings no object.
 _WITHOUT_OBJECTS: Final = frozenset((VERIFICATION, STORAGE_COMMITMENT_PUSH))
-
-
-class _Message:
-    """
-    One request that the outbound sent.
-
-    @ivar leg: where it goes; None while that is not known, or if it is refused.
-    @ivar refusal: the status it will be answered with by us.
-    @ivar held: what arrived of it while `head` looks where it goes, or while that application is called.
-    """
-
-    def __init__(self, command: Command) -> None:
-        self.command = command
-        self.leg: DestinationLeg | None = None
-        self.retrieve: Asked | None = None
-        self.refusal: int | None = None
-        self.head: Head | None = None
-        self.held: list[DataSetFragment] = []
-        self.is_calling = False
-        self.transaction = ""
-
-    @property
-    def sop_instance(self) -> str:
-        """The object that it brings."""
-        return self.command.command_set.text(Element.AFFECTED_SOP_INSTANCE_UID)
 
 
 @implementer(IAssociationUser, IWatched)
@@ -110,10 +86,11 @@ class Delivery:
         self._commitments = commitments
         self._elsewhere = elsewhere
         self._legs: dict[object, DestinationLeg] = {}
+        self._asked_first: set[object] = set()
         self._dead: set[DestinationLeg] = set()
         self._reasons_to_wait: set[object] = set()
-        self._current: _Message | None = None
-        self._asked: dict[int, _Message] = {}
+        self._current: DeliveryMessage | None = None
+        self._asked: dict[int, DeliveryMessage] = {}
         self._is_over = False
         self._delivered = 0
         self._refused = 0
@@ -136,6 +113,7 @@ class Delivery:
     def _negotiate(self):  # type: ignore[no-untyped-def]
         request = self._association.request
         for destination in self._destinations():
+            self._asked_first.add(destination.key)
             try:
                 leg = yield destination.open(request)
             except AssociationFailed as error:
@@ -218,7 +196,7 @@ class Delivery:
         if command_set.is_response or command_set.command_field == CommandField.C_CANCEL_RQ:
             # Nothing was asked here.
             return
-        message = _Message(command)
+        message = DeliveryMessage(command)
         self._current = message if command_set.has_data_set else None
         if command_set.command_field == CommandField.C_STORE_RQ:
             originator = command_set.number(Element.MOVE_ORIGINATOR_MESSAGE_ID)
@@ -234,10 +212,10 @@ class Delivery:
             message.refusal = Status.SUCCESS
         else:
             message.refusal = Status.UNRECOGNIZED_OPERATION
-        if not command_set.has_data_set and message.leg is None:
+        if not command_set.has_data_set and message.leg is None and not message.is_calling:
             self._refuse(message)
 
-    def _continue_message(self, message: _Message, fragment: DataSetFragment) -> None:
+    def _continue_message(self, message: DeliveryMessage, fragment: DataSetFragment) -> None:
         if fragment.is_last:
             self._current = None
         if message.retrieve is not None:
@@ -246,10 +224,12 @@ class Delivery:
             if message.leg not in self._dead:
                 message.leg.send([fragment])
             return
-        if message.head is not None:
+        if message.is_calling:
+            message.held.append(fragment)
+        elif message.head is not None:
             message.held.append(fragment)
             message.head.feed(fragment.views, fragment.is_last)
-            if message.head.is_complete and not message.is_calling:
+            if message.head.is_complete:
                 self._direct_by_head(message, message.head)
                 # Whoever was called may have answered at once.
                 if message.held and not message.is_calling:
@@ -257,21 +237,22 @@ class Delivery:
         elif fragment.is_last:
             self._refuse(message)
 
-    def _send_held(self, message: _Message) -> None:
+    def _send_held(self, message: DeliveryMessage) -> None:
         """It is known now where the message goes, or that it goes nowhere."""
         held, message.held, message.head = message.held, [], None
         if message.leg is not None:
-            message.leg.send(held)
-        elif held[-1].is_last:
+            if held:
+                message.leg.send(held)
+        elif not message.command.command_set.has_data_set or (held and held[-1].is_last):
             self._refuse(message)
 
-    def _look_into(self, message: _Message) -> None:
+    def _look_into(self, message: DeliveryMessage) -> None:
         """Hold the message until its data set says whose it is."""
         context = self._association.established.contexts[message.command.context_id]
         is_store = message.command.command_set.command_field == CommandField.C_STORE_RQ
         message.head = Head(context.transfer_syntax, [STUDY_INSTANCE_UID if is_store else TRANSACTION_UID])
 
-    def _direct_by_head(self, message: _Message, head: Head) -> None:
+    def _direct_by_head(self, message: DeliveryMessage, head: Head) -> None:
         if message.command.command_set.command_field == CommandField.C_STORE_RQ:
             study = head.first(STUDY_INSTANCE_UID)
             retrieve = self._retrieves.find_by_study(self._outbound, self._title, study, self._elsewhere)
@@ -281,21 +262,28 @@ class Delivery:
         message.transaction = head.first(TRANSACTION_UID)
         destination = self._commitments.find(self._outbound, message.transaction, self._elsewhere)
         if destination is not None:
-            self._call(message, destination)
+            context_id = message.command.context_id
+            key = (destination.key, context_id)
+            if key in self._legs and self._legs[key] not in self._dead:
+                self._direct(message, key, message.command.command_set)
+            else:
+                self._call(message, key, destination, message.command.command_set, {context_id})
 
-    def _call(self, message: _Message, destination: Destination) -> None:
-        """Call the application that a report is for; nothing more is read meanwhile."""
-        context_id = message.command.context_id
-        key = (destination.key, context_id)
-        if key in self._legs and self._legs[key] not in self._dead:
-            self._direct(message, key, message.command.command_set)
-            return
-        syntax = self._association.established.contexts[context_id].transfer_syntax
+    def _call(
+        self,
+        message: DeliveryMessage,
+        key: object,
+        destination: Destination,
+        command_set: CommandSet,
+        context_ids: Container[int],
+    ) -> None:
+        """Call the application that a message is for; nothing more is read meanwhile."""
+        established = self._association.established.contexts
         request = self._association.request
         contexts = tuple(
-            evolve(context, transfer_syntaxes=(syntax,))
+            evolve(context, transfer_syntaxes=(established[context.context_id].transfer_syntax,))
             for context in request.contexts
-            if context.context_id == context_id
+            if context.context_id in context_ids
         )
         message.is_calling = True
         self._pause(message)
@@ -306,7 +294,7 @@ class Delivery:
                 return
             self._legs[key] = leg
             leg.use(self)
-            self._direct(message, key, message.command.command_set)
+            self._direct(message, key, command_set)
 
         def failed(failure: Failure) -> None:
             failure.trap(AssociationFailed)
@@ -321,7 +309,7 @@ class Delivery:
         calling = destination.open(evolve(request, contexts=contexts))
         calling.addCallbacks(called, failed).addCallback(go_on).addErrback(self._broken)
 
-    def _direct_to_retrieve(self, message: _Message, retrieve: Asked) -> None:
+    def _direct_to_retrieve(self, message: DeliveryMessage, retrieve: Asked) -> None:
         message.retrieve = retrieve
         command_set = message.command.command_set
         if retrieve.originator:
@@ -335,9 +323,14 @@ class Delivery:
         elif retrieve.originator_message_id:
             # Another worker knows who that is.
             command_set = command_set.replace({Element.MOVE_ORIGINATOR_MESSAGE_ID: retrieve.originator_message_id})
-        self._direct(message, retrieve.destination.key, command_set)
+        key = retrieve.destination.key
+        if key in self._legs or key in self._asked_first:
+            self._direct(message, key, command_set)
+        else:
+            # Of a C-MOVE that came after the delivery: its outbound keeps an association for several.
+            self._call(message, key, retrieve.destination, command_set, self._association.established.contexts)
 
-    def _direct(self, message: _Message, key: object, command_set: CommandSet) -> None:
+    def _direct(self, message: DeliveryMessage, key: object, command_set: CommandSet) -> None:
         leg = self._legs.get(key)
         context_id = message.command.context_id
         if leg is None or leg in self._dead:
@@ -353,7 +346,7 @@ class Delivery:
                 message.leg = leg
                 self._asked[message.command.command_set.message_id] = message
 
-    def _refuse(self, message: _Message) -> None:
+    def _refuse(self, message: DeliveryMessage) -> None:
         """Answer it ourselves; what nobody asked for is not authorized."""
         status = Status.NOT_AUTHORIZED if message.refusal is None else message.refusal
         if status != Status.SUCCESS:
@@ -409,7 +402,7 @@ class Delivery:
         if not self._reasons_to_wait:
             self._association.resume()
 
-    def _account(self, message: _Message, status: int) -> None:
+    def _account(self, message: DeliveryMessage, status: int) -> None:
         self._delivered += 1
         if message.retrieve is not None:
             message.retrieve.account(status, message.sop_instance)
