@@ -52,7 +52,6 @@ class IncomingAssociation(Association):
         self._layer.accept(accept, self._clock.seconds())
         self._establish(self.request, accept)
         self._carry_out()
-        self.resume()
         return True
 
     def reject(self, rejection: Rejection, why: str) -> None:
@@ -93,8 +92,8 @@ class IncomingAssociation(Association):
         if isinstance(indication, AssociateRequest):
             self.request = indication
             self._read_peer()
-            # Nothing more is read while the other side is asked.
-            self.pause()
+            # It is read on while the other side is asked: a caller that gives up is let go at once, and one that says
+            # anything else has broken the protocol (PS3.8 Sta3).
             self._requested(self)
         else:
             super()._indicated(indication)

@@ -284,10 +284,10 @@ class Call:
     # The caller, while the outbound is asked
 
     def received(self, parts: Sequence[Part]) -> None:
-        """Nothing is read meanwhile."""
+        """Nothing but its end can come meanwhile."""
 
     def release_requested(self) -> None:
-        """Nothing is read meanwhile."""
+        """See `received`."""
 
     def released(self) -> None:
         """Never asked for."""

@@ -11,6 +11,7 @@ from dimseproxy.errors import (
     APPLICATION_CONTEXT_NOT_SUPPORTED,
     CALLED_AE_TITLE_NOT_RECOGNIZED,
     PROTOCOL_VERSION_NOT_SUPPORTED,
+    AbortSource,
     AssociationAborted,
     AssociationRejected,
 )
@@ -18,6 +19,7 @@ from dimseproxy.ul.pdu import (
     Abort,
     AssociateAccept,
     AssociateReject,
+    ReleaseRequest,
 )
 from tests.association.playing import (
     CT,
@@ -49,19 +51,19 @@ class AcceptingTests(TestCase):
         self.end.hears(a_request())
         self.assertEqual(self.end.says(), [])
 
-    def test_reads_nothing_more_until_it_is_answered(self) -> None:
+    def test_reads_on_to_hear_of_who_gives_up(self) -> None:
         self.end.hears(a_request())
-        self.assertFalse(self.end.is_reading)
+        self.assertTrue(self.end.is_reading)
+
+    def test_what_comes_before_the_answer_but_an_abort_breaks_the_protocol(self) -> None:
+        self.end.hears(a_request())
+        self.end.hears(ReleaseRequest())
+        self.assertEqual(self.end.says(), [Abort(AbortSource.SERVICE_PROVIDER, UNEXPECTED_PDU)])
 
     def test_accepts(self) -> None:
         self.end.hears(a_request())
         self.end.association.accept(an_accept(self.end.requested[0]), 0)
         self.assertIsInstance(self.end.says()[0], AssociateAccept)
-
-    def test_reads_again_when_it_was_accepted(self) -> None:
-        self.end.hears(a_request())
-        self.end.association.accept(an_accept(self.end.requested[0]), 0)
-        self.assertTrue(self.end.is_reading)
 
     def test_asks_for_pdus_as_long_as_it_reads(self) -> None:
         self.end.hears(a_request())
