@@ -40,6 +40,7 @@ class Retrieve:
     @ivar studies: the Study Instance UIDs of the identifier; see `Retrieves.asks_for`.
     @ivar progress: called whenever something of it comes through.
     @ivar sent: what became of the sub-operations that came through, `failed` the objects that were not taken.
+    @ivar is_shared: whether `sent` is that of several which cannot be told apart; see `Retrieves.find_by_study`.
     """
 
     outbound: str
@@ -52,6 +53,7 @@ class Retrieve:
     studies: frozenset[str] = field(default=frozenset(), repr=False)
     sent: Counter[bool] = field(factory=Counter)
     failed: list[str] = field(factory=list, repr=False)
+    is_shared: bool = False
 
     @property
     def names_studies(self) -> bool:
@@ -92,12 +94,18 @@ class Retrieve:
         completed = response.number(Element.COMPLETED_SUB_OPERATIONS) or 0
         warning = response.number(Element.WARNING_SUB_OPERATIONS) or 0
         missing = max(completed + warning - self.sent[True], 0)
-        failed = max(reported + missing, self.sent[False])
+        failed = reported + missing
+        is_partly_done = self.sent[True] > 0
+        if self.is_shared:
+            # What this one is told of is not there for the others any more; whose a failure was the outbound knows.
+            self.sent[True] -= completed + warning - missing
+        else:
+            failed = max(failed, self.sent[False])
         if failed == reported:
             return response
         status: int = response.status
         if is_done(status):
-            status = Status.SUB_OPERATIONS_WITH_FAILURES if self.sent[True] else Status.UNABLE_TO_PERFORM_SUB_OPERATIONS
+            status = Status.SUB_OPERATIONS_WITH_FAILURES if is_partly_done else Status.UNABLE_TO_PERFORM_SUB_OPERATIONS
         return response.replace(
             {
                 Element.COMPLETED_SUB_OPERATIONS: max(completed - missing, 0),
@@ -193,6 +201,9 @@ class Retrieves:
         The retrieve that an object of this study belongs to where its C-STORE does not say: one that asked for the
         study, or else one that asked for no study in particular, if that leaves one destination.
 
+        Of several with one destination nothing says whose it is: they share their counts, so that what was delivered is
+        enough for all that the outbound says of them, or is not.
+
         An object that nobody asked for, such as one that the outbound forwards of its own accord, belongs to none.
 
         @param elsewhere: None where another worker passes the object on.  It was looked for among those of all workers
@@ -205,10 +216,22 @@ class Retrieves:
             found = [each for each in candidates if not each.names_studies]
         if len({each.destination.key for each in found}) != 1:
             return None
-        return found[0] if len(found) == 1 else found[0].or_another()
+        if len(found) == 1:
+            return found[0]
+        _share([each for each in found if isinstance(each, Retrieve)])
+        return found[0].or_another()
 
     def __len__(self) -> int:
         return len(self._open)
+
+
+def _share(retrieves: list[Retrieve]) -> None:
+    """Have these count together."""
+    counts = {id(each.sent): each.sent for each in retrieves}
+    if len(counts) > 1:
+        together = Counter({done: sum(each[done] for each in counts.values()) for done in (True, False)})
+        for each in retrieves:
+            each.sent, each.is_shared = together, True
 
 
 @frozen

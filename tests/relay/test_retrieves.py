@@ -204,6 +204,38 @@ class ReconcilingTests(TestCase):
         self.assertEqual(self._reconciled(counters(0, 65535, 65535, 65535))[2], 65535)
 
 
+class AlikeTests(TestCase):
+    """Two C-MOVEs of one study to one destination, and a PACS that says no Move Originator."""
+
+    def setUp(self) -> None:
+        retrieves = Retrieves()
+        self.both = [retrieves.open("pacs", ("PROXY",), "CLIENT", number, ONE) for number in (1, 2)]
+        for each in self.both:
+            retrieves.asks_for(each, frozenset(("1.1",)))
+        self.retrieves = retrieves
+
+    def _delivered(self, objects: int) -> None:
+        for number in range(objects):
+            found = self.retrieves.find_by_study("pacs", "PROXY", "1.1")
+            assert found is not None
+            found.account(0, f"1.2.{number}")
+
+    def _statuses(self, completed: int) -> list[int]:
+        return [each.reconcile(counters(0, completed, 0, 0)).status for each in self.both]
+
+    def test_all_that_was_delivered_is_enough_for_both(self) -> None:
+        self._delivered(6)
+        self.assertEqual(self._statuses(3), [0, 0])
+
+    def test_a_lost_one_is_a_failure_of_one(self) -> None:
+        self._delivered(5)
+        self.assertEqual(self._statuses(3), [0, 0xB000])
+
+    def test_one_that_both_are_told_of_and_nobody_got(self) -> None:
+        self._delivered(3)
+        self.assertEqual(self._statuses(3), [0, 0xA702])
+
+
 class CommitmentsTests(TestCase):
     def setUp(self) -> None:
         self.commitments = Commitments()
