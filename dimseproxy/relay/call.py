@@ -275,7 +275,8 @@ class Call:
                 filters.append(KnownDestinations(lambda title: find(title) is not None, answer))
         if "get" in services and outbound.retrieve == "move":
             caller = CallerDestination(association, relay.to_caller, relay.abort)
-            filters.append(GetsByMove(opens, reception.retrieves, syntaxes, caller, answer))
+            own = {each.context_id for each in self._own_answers}
+            filters.append(GetsByMove(opens, reception.retrieves, syntaxes, caller, own, answer))
         destination = find(originator)
         if STORAGE_COMMITMENT_PUSH in abstract.values() and destination is not None:
             filters.append(CommitmentsThrough(syntaxes, self._name, destination, reception.commitments))

@@ -8,7 +8,8 @@ the C-STORE sub-operations that it waits for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
+from functools import partial
 from typing import Final
 
 from pydicom.tag import BaseTag
@@ -17,7 +18,7 @@ from dimseproxy.dataset.head import STUDY_INSTANCE_UID, TRANSACTION_UID, Head, f
 from dimseproxy.dimse.command_set import DATA_SET_FOLLOWS, CommandField, CommandSet, Element
 from dimseproxy.dimse.parts import Command, DataSetFragment, Part
 from dimseproxy.dimse.sop_classes import GET_OF_MOVE, MOVE_OF_GET, STORAGE_COMMITMENT_PUSH
-from dimseproxy.dimse.status import Status, is_pending
+from dimseproxy.dimse.status import Status, is_done, is_pending
 from dimseproxy.errors import OperationRefused
 from dimseproxy.relay.destinations import CallerDestination, Destination, FindApplication
 from dimseproxy.relay.filters import Answer, Filter, Refusing
@@ -160,6 +161,8 @@ class MovesThrough(Refusing):
 class GetsByMove(MovesThrough):
     """
     C-GET, sent on as a C-MOVE with ourselves as its destination; the caller is where the objects go.
+
+    @param own_contexts: the ids of those that we accepted for the objects, and the outbound was not asked for.
     """
 
     def __init__(
@@ -168,10 +171,12 @@ class GetsByMove(MovesThrough):
         retrieves: Retrieves,
         transfer_syntaxes: Mapping[int, str],
         caller: CallerDestination,
+        own_contexts: Container[int],
         answer: Answer,
     ) -> None:
         super().__init__(open_retrieve, retrieves, transfer_syntaxes, lambda _: caller, answer)
         self._caller = caller
+        self._own_contexts = own_contexts
 
     def outward(self, part: Part) -> Sequence[Part]:
         if (
@@ -180,6 +185,9 @@ class GetsByMove(MovesThrough):
             and self._caller.answered(part)
         ):
             return ()
+        if isinstance(part, Command) and part.context_id in self._own_contexts and not part.command_set.is_response:
+            # The outbound has never heard of this context.
+            return self.refuse(part, Status.SOP_CLASS_NOT_SUPPORTED, "For objects of a C-GET only")
         return super().outward(part)
 
     def over(self) -> None:
@@ -227,10 +235,13 @@ class CommitmentsThrough(Filter):
         self._commitments = commitments
         self._outward_peek: _Peek | None = None
         self._inward_peek: _Peek | None = None
+        #: Those that are not answered, by message id.
+        self._asked: dict[int, tuple[str, ...]] = {}
 
     def outward(self, part: Part) -> Sequence[Part]:
         if isinstance(part, Command):
-            self._outward_peek = self._peek(part, CommandField.N_ACTION_RQ, self._note)
+            note = partial(self._note, part.command_set.message_id)
+            self._outward_peek = self._peek(part, CommandField.N_ACTION_RQ, note)
         elif self._outward_peek is not None and not self._outward_peek.feed(part):
             self._outward_peek = None
         self.wants_outward = self._outward_peek is not None
@@ -239,6 +250,11 @@ class CommitmentsThrough(Filter):
     def inward(self, part: Part) -> Sequence[Part]:
         if isinstance(part, Command):
             self._inward_peek = self._peek(part, CommandField.N_EVENT_REPORT_RQ, self._forget)
+            if part.command_set.command_field == CommandField.N_ACTION_RSP:
+                transaction = self._asked.pop(part.command_set.responds_to, ())
+                if not is_done(part.command_set.status):
+                    # The outbound will not report on it.
+                    self._forget(transaction)
         elif self._inward_peek is not None and not self._inward_peek.feed(part):
             self._inward_peek = None
         self.wants_inward = self._inward_peek is not None
@@ -250,7 +266,8 @@ class CommitmentsThrough(Filter):
             return None
         return _Peek(self._transfer_syntaxes.get(part.context_id, ""), TRANSACTION_UID, found)
 
-    def _note(self, transaction: tuple[str, ...]) -> None:
+    def _note(self, message_id: int, transaction: tuple[str, ...]) -> None:
+        self._asked[message_id] = transaction
         for uid in transaction:
             self._commitments.open(uid, self._outbound, self._destination)
 

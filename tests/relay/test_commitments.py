@@ -117,6 +117,14 @@ class CommitmentTests(TestCase):
             self.house.applications["CLIENT"].associations[0].sent, [*self._event("1.2.3"), *self._event("1.2.4")]
         )
 
+    def test_one_that_was_not_accepted_is_not_waited_for(self) -> None:
+        self.house.pacs.associations[0].hears(response(CommandField.N_ACTION_RSP, 1, 0x0110))
+        self.assertEqual(self.house.deliver(COMMITMENT).rejection, NO_REASON_GIVEN)
+
+    def test_one_that_was_is(self) -> None:
+        self.house.pacs.associations[0].hears(response(CommandField.N_ACTION_RSP, 1))
+        self.assertTrue(self.house.deliver(COMMITMENT).is_accepted)
+
     def test_an_outbound_that_is_gone_meanwhile(self) -> None:
         self.house.applications["CLIENT"]._answers = False
         delivery = self.house.deliver(COMMITMENT)

@@ -253,6 +253,10 @@ class GetsByMoveTests(TestCase):
         self._delivery().hears(store(5, an_object("1.1"), more={Element.MOVE_ORIGINATOR_MESSAGE_ID: OWN_ID}))
         self.assertIsNone(first(self.caller.sent).command_set.number(Element.MOVE_ORIGINATOR_MESSAGE_ID))
 
+    def test_an_object_of_the_callers_own_in_that_context_is_refused(self) -> None:
+        self.caller.hears(store(5, context_id=3))
+        self.assertEqual((self.pacs.sent, first(self.caller.sent).command_set.status), ([], 0x0122))
+
     def test_a_delivery_that_begins_while_the_caller_is_slow_waits(self) -> None:
         self.caller.hears(get())
         self.caller.user.pause_sending()
