@@ -140,7 +140,7 @@ class Reading:
         if any(has_wildcard(text) for text in texts) or (len(texts) > 1 and not kind.is_uid):
             raise NoMatch
         values = tuple(
-            text if kind.is_uid and text.startswith(WELL_KNOWN_UIDS) else Identity(kind, text)
+            text if kind.is_uid and text in WELL_KNOWN_UIDS else Identity(kind, text)
             for text in texts
             if len(text) <= MAX_VALUE_LENGTH
         )

@@ -12,7 +12,7 @@ from dimseproxy.dataset.element import Element
 from dimseproxy.dimse.status import Status
 from dimseproxy.errors import OperationRefused
 from dimseproxy.privacy import values
-from dimseproxy.privacy.identity import WELL_KNOWN_UIDS, Identity, Kind
+from dimseproxy.privacy.identity import Identity, Kind, is_identifying
 
 
 @define(eq=False)
@@ -54,7 +54,7 @@ class Pending:
         waits: list[Mapped | None] = []
         found: list[str] = []
         for text in values.texts_of(element.value, vr, element.level.character_sets):
-            if not is_mapped(text, vr):
+            if not is_identifying(kind, text):
                 waits.append(None)
                 continue
             identity = Identity(kind, text)
@@ -104,13 +104,6 @@ class Pending:
             else:
                 element.replace(_joined(element, waits, write))
             yield
-
-
-def is_mapped(text: str, vr: str) -> bool:
-    """Whether a value identifies anything: UIDs of the standard do not, and a name of delimiters is an empty one."""
-    if vr == "UI":
-        return bool(text) and not text.startswith(WELL_KNOWN_UIDS)
-    return bool(text.strip("^= "))
 
 
 def _joined(element: Element, waits: list[Mapped | None], write: Callable[[Mapped, Element], bytes]) -> bytes:

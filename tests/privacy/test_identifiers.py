@@ -86,6 +86,9 @@ class MappedTests(Case):
         self.assert_sent({"FrameOfReferenceUID": uid}, {"FrameOfReferenceUID": uid})
         self.assertEqual(query({"FrameOfReferenceUID": uid}).wanted(), frozenset())
 
+    def test_a_real_uid_below_the_root_of_the_standard_matches_nothing(self) -> None:
+        self.assert_nothing({UID: "1.2.840.10008.5.1.4.1.1.2.80017"})
+
     def test_a_transaction_uid_is_the_same_on_both_sides(self) -> None:
         self.assert_sent({"TransactionUID": "1.2.3"}, {"TransactionUID": "1.2.3"})
 

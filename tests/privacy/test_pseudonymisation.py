@@ -75,6 +75,25 @@ class Mapped(Editing):
         found = (left.SOPClassUID, left.FrameOfReferenceUID, left.ReferencedImageSequence[0].ReferencedSOPInstanceUID)
         self.assertEqual(found, (CT, known, known))
 
+    def test_an_instance_below_the_root_of_the_standard_is_mapped(self) -> None:
+        uid = f"{CT}.80017.20240115"
+        original = ct(StudyInstanceUID=uid, SOPInstanceUID=f"{uid}.1", ReferencedImageSequence=items(reference(uid)))
+        self.sent(original, BASIC)
+        self.assertNotIn(uid.encode(), self.left)
+
+    def test_a_patient_id_does_not_become_a_uid_of_the_standard_by_its_vr(self) -> None:
+        data = encoded(ct(PatientID=CT), EXPLICIT)
+        place = data.index(b"\x10\0\x20\0LO") + 4
+        editor = Pseudonymisation(BASIC, EXPLICIT, Purpose.OBJECT, KEY)
+        self.assertRaises(
+            OperationRefused,
+            through,
+            editor,
+            data[:place] + b"UI" + data[place + 2 :],
+            EXPLICIT,
+            self.source.pseudonyms_of,
+        )
+
     def test_every_value_of_several_is_mapped(self) -> None:
         left = self.sent(
             data_set(FailedSOPInstanceUIDList=["1.2.3.5", "1.2.840.10008.1.4.1.1", "1.2.3.6"]),
