@@ -19,7 +19,14 @@ from dimseproxy.privacy.guard import Guard, Known
 from dimseproxy.privacy.identity import Identity, Kind
 from dimseproxy.privacy.method import method_attributes
 from dimseproxy.privacy.modules import TYPE_3_AT_TOP
-from dimseproxy.privacy.noted import BURNED_IN_ANNOTATION, DATES, SOP_CLASS_UID, Noted, noted_tags
+from dimseproxy.privacy.noted import (
+    BURNED_IN_ANNOTATION,
+    DATES,
+    PIXEL_DATA_PROVIDER_URL,
+    SOP_CLASS_UID,
+    Noted,
+    noted_tags,
+)
 from dimseproxy.privacy.pending import Mapped, Pending, advanced
 from dimseproxy.privacy.plans import (
     GUARDED,
@@ -115,7 +122,7 @@ class Pseudonymisation:
             return
         action = action_of(plan, tag)
         if level.parent is None:
-            self._noted[tag] = element
+            self._note(element)
         if tag in GUARDED and action is not Action.KEEP:
             self._known.add(element)
         if action is Action.UID or action is Action.PSEUDONYM:
@@ -207,6 +214,12 @@ class Pseudonymisation:
             self._kept.append(element)
         else:
             element.replace(None)
+
+    def _note(self, element: Element) -> None:
+        if element.tag == PIXEL_DATA_PROVIDER_URL and element.value.strip(b" \0"):
+            # Without the address there is no image, and the address is that of the originals.
+            raise _refused("the pixel data are elsewhere, at an address that may not leave")
+        self._noted[element.tag] = element
 
     def _remember(self, element: Element, kind: Kind, vr: str) -> None:
         try:

@@ -84,6 +84,14 @@ class Protected(Editing):
         left = self.sent(ct(VerifyingOrganization="Clinic", AcquisitionDateTime="20240115120000"), BASIC)
         self.assertEqual((left.VerifyingOrganization, left.AcquisitionDateTime), ("ANONYMIZED", "19000101000000"))
 
+    def test_an_object_whose_pixel_data_are_elsewhere_is_refused(self) -> None:
+        original = ct(PixelDataProviderURL=f"https://pacs.example.org/{STUDY}")
+        self.assertIn("elsewhere", self.refused(original, BASIC))
+
+    def test_it_passes_where_the_policy_keeps_the_address(self) -> None:
+        policy = compile_policy(keep=[0x00287FE0])
+        self.assertIn("PixelDataProviderURL", self.sent(ct(PixelDataProviderURL="https://pacs.example.org"), policy))
+
     def test_a_replacement_is_written(self) -> None:
         policy = compile_policy(replace={0x00080080: "Klinik Süd"}, guard="off")
         left = self.sent(ct(SpecificCharacterSet="ISO_IR 192", InstitutionName="Charité"), policy)
