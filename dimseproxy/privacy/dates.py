@@ -53,16 +53,14 @@ def shift_days(key: bytes, patient: str, least: int, most: int) -> int:
 
 def shift(vr: str, value: str, days: int) -> str | None:
     """
-    A value of VR DA or DT, moved; of VR TM as it is, for days do not change a time of day.
+    A value of VR DA or DT, moved.
 
     @param value: one value without padding.
-    @return: None where the value is no valid one, or leaves the calendar.
+    @return: None where the value is no valid one, or leaves the calendar; and for any other VR.
     """
     if vr == "DA":
         return shift_date(value, days)
-    if vr == "DT":
-        return shift_date_time(value, days)
-    return value if vr == "TM" else None
+    return shift_date_time(value, days) if vr == "DT" else None
 
 
 @lru_cache(maxsize=4096)

@@ -12,7 +12,8 @@ from dimseproxy.privacy.options import CLEAN_GRAPHICS, FULL_DATES, MODIFIED_DATE
 from dimseproxy.privacy.table import Row, row_of, vr_of
 
 _ACTIONS: Final = {"X": Action.REMOVE, "Z": Action.EMPTY, "D": Action.DUMMY, "U": Action.UID}
-_DATES: Final = frozenset(("DA", "DT"))
+#: The VRs of what an option may move.
+DATE_VRS: Final = frozenset(("DA", "DT"))
 _TIMEZONE_OFFSET_FROM_UTC: Final = 0x00080201
 #: What words can be cleaned from: texts that people write, and sequences that hold such texts.
 _CLEANABLE: Final = frozenset(("CS", "LO", "LT", "SH", "ST", "UC", "UT", "SQ"))
@@ -95,7 +96,7 @@ def profile_rule(tag: int, options: Collection[str]) -> Rule:
         return _unlisted_uid(tag, options)
     if vr == "PN":
         return Rule(Action.EMPTY, "a person's name that Table E.1-1 does not list")
-    if vr in _DATES:
+    if vr in DATE_VRS:
         return _unlisted_date(options)
     return _KNOWN
 
@@ -109,7 +110,7 @@ def _table_rule(tag: int, vr: str | None, row: Row, options: Collection[str]) ->
         # To remove it would leave an invalid object, and a dummy tells no more.
         basic = Action.DUMMY
     named = [option for option in row.options if option in options]
-    if MODIFIED_DATES in named and vr in _DATES:
+    if MODIFIED_DATES in named and vr in DATE_VRS:
         # Before any option that would keep it: among shifted dates, one that is not gives the shift away.
         return Rule(Action.SHIFT, _why(row, MODIFIED_DATES), fallback=basic)
     for option in named:

@@ -39,6 +39,8 @@ from dimseproxy.privacy.plans import (
 )
 from dimseproxy.privacy.policy import Action, Policy
 from dimseproxy.privacy.private import PrivateRules
+from dimseproxy.privacy.profile import DATE_VRS
+from dimseproxy.privacy.table import vr_of
 
 
 class Purpose(Enum):
@@ -316,12 +318,16 @@ class Pseudonymisation:
 
 
 def moved_value(element: Element, days: int) -> bytes:
-    """The dates of an element, moved; without those that cannot be read."""
+    """The dates of an element, moved; without those that cannot be read, and empty where its VR is none of a date."""
+    # What the wire says of the VR is the sender's word; who receives it may go by the dictionary.
+    vr = vr_of(element.tag)
+    if vr is None or element.vr not in DATE_VRS:
+        return b""
     try:
         found = values.texts_of(element.value, element.vr, b"")
     except values.Unreadable:
         return b""
-    moved = [dates.shift(element.vr, value, days) or "" if value else "" for value in found]
+    moved = [dates.shift(vr, value, days) or "" if value else "" for value in found]
     return "\\".join(moved).encode("ascii") if any(moved) else b""
 
 

@@ -84,6 +84,19 @@ class Protected(Editing):
         left = self.sent(ct(VerifyingOrganization="Clinic", AcquisitionDateTime="20240115120000"), BASIC)
         self.assertEqual((left.VerifyingOrganization, left.AcquisitionDateTime), ("ANONYMIZED", "19000101000000"))
 
+    def test_a_date_under_a_vr_that_is_none_of_a_date_does_not_leave(self) -> None:
+        for vr in ("TM", "LO"):
+            original = ct()
+            original["StudyDate"].VR = vr
+            self.assertEqual(self.sent(original, ANY_DATES)["StudyDate"].value, "", vr)
+            self.assertNotIn(b"20240115", self.left)
+
+    def test_a_date_under_the_vr_of_another_date_moves_as_the_dictionary_says(self) -> None:
+        moved = shift("DA", "20240115", shift_days(KEY, "PAT-4711", -365, -1))
+        original = ct()
+        original["StudyDate"].VR = "DT"
+        self.assertEqual(self.sent(original, ANY_DATES)["StudyDate"].value, moved)
+
     def test_an_object_whose_pixel_data_are_elsewhere_is_refused(self) -> None:
         original = ct(PixelDataProviderURL=f"https://pacs.example.org/{STUDY}")
         self.assertIn("elsewhere", self.refused(original, BASIC))
