@@ -63,7 +63,7 @@ class Privacy:
             unknown = UnknownPseudonym.NEW_INSTANCES
         else:
             unknown = UnknownPseudonym.REFUSE
-        return Reidentification(self.policy, encoding, self.key(), unknown)
+        return Reidentification(self.policy, encoding, self.key(), unknown, purpose)
 
     def memory(self, encoding: Encoding) -> HeadMemory:
         """What remembers the heads of objects that go to the side of the pseudonyms."""
