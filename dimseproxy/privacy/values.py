@@ -27,6 +27,9 @@ TEXT: Final = EXTENDED | frozenset(("AE", "AS", "CS", "DA", "DS", "DT", "IS", "T
 #: What stands where a value is wanted and none may be told.
 ANONYMIZED: Final = "ANONYMIZED"
 
+#: Bytes of (0008,0005): some dozen character sets, where the standard has thirty. What was read is remembered.
+MAX_CHARACTER_SETS: Final = 1024
+
 _ESCAPE: Final = 0x1B
 _REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 #: Most characters of a value (PS3.5 Table 6.2-1); of a component group for PN.
@@ -142,9 +145,15 @@ def _encode(text: str, encodings: tuple[str, ...]) -> bytes:
     return text.encode(encodings[0]) if len(encodings) == 1 else encode_string(text, list(encodings))
 
 
-@lru_cache(maxsize=256)
 def _encodings_of(character_sets: bytes) -> tuple[str, ...]:
     """The Python encodings of (0008,0005); the default repertoire is read as Latin-1, as its writers mean it."""
+    if len(character_sets) > MAX_CHARACTER_SETS:
+        raise Unreadable
+    return _remembered_encodings_of(character_sets)
+
+
+@lru_cache(maxsize=256)
+def _remembered_encodings_of(character_sets: bytes) -> tuple[str, ...]:
     try:
         names = [name.strip(" \0") for name in character_sets.decode("ascii").split("\\")]
         return tuple(python_encoding[name] for name in names)

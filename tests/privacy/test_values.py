@@ -126,6 +126,11 @@ class TextsOf(TestCase):
         self.assertTrue(found)
 
 
+class CharacterSets(TestCase):
+    def test_more_than_there_are_are_not_read(self) -> None:
+        self.assertRaises(Unreadable, texts_of, b"\xfc", "LO", b"ISO_IR 100\\" * 94)
+
+
 class Encode(TestCase):
     def test_what_is_written_is_read_again(self) -> None:
         for character_set, text in TEXTS.items():
