@@ -49,7 +49,7 @@ from dimseproxy.dataset.vr import (
     is_vr,
     private_vr,
 )
-from dimseproxy.dataset.window import Window
+from dimseproxy.dataset.window import EDITED_OCTETS, Window
 from dimseproxy.dimse.status import Status
 from dimseproxy.errors import OperationRefused
 
@@ -170,9 +170,7 @@ class Scanner(Window):
         header_length_of, notable, longest = PLAIN_HEADER_LENGTHS.get, NOTABLE, MAX_HELD_VALUE
         held = 0
         header_length, left = 8, budget
-        while left:
-            if at + 8 > limit:
-                break
+        while left > 0 and at + 8 <= limit:
             if is_implicit:
                 group, number, length = unpack(data, at)
             else:
@@ -213,6 +211,7 @@ class Scanner(Window):
                     element = Element(tag, vr, value, level, vr)
                     append(element)
                     held += len(value) + ELEMENT_COST
+                    left -= len(value) // EDITED_OCTETS
                     edit(element)
             last = tag
             at = after
@@ -319,6 +318,7 @@ class Scanner(Window):
         return True
 
     def _edit(self, element: Element) -> None:
+        self._cost += len(element.value) // EDITED_OCTETS
         self._out.edit(element)
         self._editor.edit(element)
 

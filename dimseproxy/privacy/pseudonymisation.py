@@ -244,7 +244,7 @@ class Pseudonymisation:
     def _clean(self, element: Element) -> None:
         vr, character_sets = element.vr, element.level.character_sets
         kept = ""
-        if values.is_words(vr):
+        if values.is_words(vr) and len(element.value) <= values.MAX_TEXT:
             try:
                 found = values.texts_of(element.value, vr, character_sets)
                 kept = "\\".join(clean(value, self._policy.vocabulary) for value in found)
@@ -318,10 +318,14 @@ class Pseudonymisation:
 
 
 def moved_value(element: Element, days: int) -> bytes:
-    """The dates of an element, moved; without those that cannot be read, and empty where its VR is none of a date."""
+    """
+    The dates of an element, moved; without those that cannot be read.
+
+    @return: nothing where its VR is none of a date, or where it has thousands of them.
+    """
     # What the wire says of the VR is the sender's word; who receives it may go by the dictionary.
     vr = vr_of(element.tag)
-    if vr is None or element.vr not in DATE_VRS:
+    if vr is None or element.vr not in DATE_VRS or len(element.value) > values.MAX_TEXT:
         return b""
     try:
         found = values.texts_of(element.value, element.vr, b"")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from twisted.trial.unittest import TestCase
 
+from dimseproxy.errors import OperationRefused
+from dimseproxy.privacy import guard as module
 from dimseproxy.privacy.guard import Guard
 
 
@@ -43,6 +45,11 @@ class Identifiers(TestCase):
 
     def test_it_is_found_across_two_pieces(self) -> None:
         self.assertTrue(guard("PAT-4711").finds([b"x PAT", memoryview(b"-4711 x")]))
+
+    def test_a_search_that_would_take_too_long_is_refused(self) -> None:
+        self.patch(module, "MAX_SEARCHED", 40)
+        self.assertFalse(guard("PAT-4711", "PAT-4712").finds([b"x" * 20]))
+        self.assertRaises(OperationRefused, guard("PAT-4711", "PAT-4712").finds, [b"x" * 21])
 
     def test_short_values_are_not_looked_for(self) -> None:
         self.assertFalse(guard("471").finds([b"471"]))

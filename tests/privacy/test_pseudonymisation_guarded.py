@@ -8,7 +8,9 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 
 from dimseproxy.dataset.encoding import Encoding
+from dimseproxy.errors import OperationRefused
 from dimseproxy.privacy.dates import shift, shift_days
+from dimseproxy.privacy.guard import MAX_NEEDLES
 from dimseproxy.privacy.policy import Blank, Policy, compile_policy
 from dimseproxy.privacy.pseudonymisation import Purpose
 from tests.privacy.editing import BIG_ENDIAN, ENCODINGS, EXPLICIT, IMPLICIT, KEY, plain
@@ -54,6 +56,11 @@ class Guarded(Editing):
     def test_a_patient_may_be_called_like_a_replacement(self) -> None:
         policy = compile_policy(replace={0x00080080: "Meier Klinik"})
         self.assertFalse(self.check(ct(InstitutionName="Clinic"), policy))
+
+    def test_a_patient_with_more_numbers_than_can_be_looked_for_is_refused(self) -> None:
+        original = ct(OtherPatientIDs=[f"ID{number:06}" for number in range(MAX_NEEDLES + 2)])
+        self.sent(original, BASIC, IMPLICIT)
+        self.assertIn("too many", str(self.assertRaises(OperationRefused, self.editor.check, [self.left])))
 
     def test_switched_off_it_finds_nothing(self) -> None:
         self.assertFalse(self.check(ct(ImageComments="for Meier"), compile_policy(keep=[0x00204000], guard="off")))
