@@ -8,6 +8,8 @@ from enum import Enum
 from functools import lru_cache
 from typing import Final
 
+from attrs import evolve
+
 from dimseproxy.dataset.element import Element, Level, Plan, Treatment
 from dimseproxy.dataset.encoding import Encoding
 from dimseproxy.dimse.status import Status
@@ -22,6 +24,7 @@ from dimseproxy.privacy.modules import TYPE_3_AT_TOP
 from dimseproxy.privacy.noted import (
     BURNED_IN_ANNOTATION,
     DATES,
+    IMAGE_BOXES,
     PIXEL_DATA_PROVIDER_URL,
     SOP_CLASS_UID,
     Noted,
@@ -61,14 +64,16 @@ class Pseudonymisation:
     What was not answered, the rewriter does not let go.
 
     @param key: the secret key of the pseudonyms.
+    @param sop_class: that of the command set which an object came with; empty where there is none.
     @ivar overlay: what the native pixel data are to be sent through, once resolved; None: they cross untouched.
     """
 
-    def __init__(self, policy: Policy, encoding: Encoding, purpose: Purpose, key: bytes) -> None:
+    def __init__(self, policy: Policy, encoding: Encoding, purpose: Purpose, key: bytes, sop_class: str = "") -> None:
         shared = _shared(policy, purpose)
         self._policy = policy
         self._purpose = purpose
         self._key = key
+        self._sop_class = sop_class
         self._plans = shared.plans
         self._private = shared.private
         self.plan: Plan = shared.plans.top
@@ -108,7 +113,13 @@ class Pseudonymisation:
         return self._private.treatment(tag, vr, level)
 
     def plan_within(self, element_tag: int, level: Level) -> Plan | None:
-        """The plan for the items of a sequence that is dummied or cleaned."""
+        """
+        The plan for the items of a sequence that is dummied or cleaned.
+
+        @raise OperationRefused: it holds the pixels of a film, and the policy does not let text in pixels pass.
+        """
+        if element_tag in IMAGE_BOXES and element_tag in self._plans.noted:
+            raise _refused("the film may show text that names somebody")
         return self._plans.within(element_tag, level.plan)
 
     def edit(self, element: Element) -> None:
@@ -297,16 +308,20 @@ class Pseudonymisation:
         """
         Find what is to be blanked of an object.
 
-        @raise OperationRefused: it is said to show text, and nothing is to be blanked.
+        @raise OperationRefused: it is said to show text, and nothing is to be blanked; or its class is not clear.
         """
         noted = self._noted
+        sop_class = noted.text(SOP_CLASS_UID) or self._sop_class
+        if self._sop_class not in ("", sop_class):
+            # Who receives it may go by either.
+            raise _refused("the object is of another SOP class than its command says")
         if self._policy.burned_in == "blank":
-            image = noted.image()
+            image = evolve(noted.image(), sop_class=sop_class)
             regions = burned_in.regions_of(self._policy.blanks, image)
             if regions:
                 self.overlay = burned_in.Blanking(image, regions)
                 return
-        if burned_in.says_burned_in(noted.text(SOP_CLASS_UID), noted.text(BURNED_IN_ANNOTATION)):
+        if burned_in.says_burned_in(sop_class, noted.text(BURNED_IN_ANNOTATION)):
             raise _refused("the object may show text that names somebody")
 
     def _keeps_birth_date(self) -> bool:

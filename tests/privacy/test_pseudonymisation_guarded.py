@@ -12,8 +12,8 @@ from dimseproxy.errors import OperationRefused
 from dimseproxy.privacy.dates import shift, shift_days
 from dimseproxy.privacy.guard import MAX_NEEDLES
 from dimseproxy.privacy.policy import Blank, Policy, compile_policy
-from dimseproxy.privacy.pseudonymisation import Purpose
-from tests.privacy.editing import BIG_ENDIAN, ENCODINGS, EXPLICIT, IMPLICIT, KEY, plain
+from dimseproxy.privacy.pseudonymisation import Pseudonymisation, Purpose
+from tests.privacy.editing import BIG_ENDIAN, ENCODINGS, EXPLICIT, IMPLICIT, KEY, encoded, plain, through
 from tests.privacy.objects import (
     ANY_DATES,
     BASIC,
@@ -23,6 +23,7 @@ from tests.privacy.objects import (
     Editing,
     ct,
     data_set,
+    items,
 )
 
 
@@ -98,6 +99,26 @@ class BurnedIn(Editing):
         original["PixelData"].is_undefined_length = True
         original["PixelData"].VR = "OB"
         self.refused(original, policy)
+
+    def test_the_class_of_the_command_set_counts_too(self) -> None:
+        original = self.image(SOPClassUID=CT)
+        for policy in (BASIC, compile_policy(burned_in="blank", blanks=[Blank(((0, 1, 5, 1),))])):
+            self.assertIn("another SOP class", self.refused_with(SC, original, policy))
+        del original.SOPClassUID
+        self.assertIn("may show text", self.refused_with(SC, original, BASIC))
+
+    def test_a_film_is_refused_unless_the_policy_lets_text_pass(self) -> None:
+        box = data_set(SamplesPerPixel=1, Rows=1, Columns=2, BitsAllocated=8, PixelData=b"ab")
+        for keyword in ("BasicGrayscaleImageSequence", "BasicColorImageSequence"):
+            film = data_set(ImageBoxPosition=1, **{keyword: items(box)})
+            self.assertIn("film", self.refused(film, BASIC, Purpose.ANSWER))
+            self.assertIn(keyword, self.sent(film, compile_policy(burned_in="pass"), purpose=Purpose.ANSWER))
+
+    def refused_with(self, sop_class: str, original: Dataset, policy: Policy) -> str:
+        """The comment of the refusal of an object whose command set says this class."""
+        editor = Pseudonymisation(policy, EXPLICIT, Purpose.OBJECT, KEY, sop_class)
+        data = encoded(original, EXPLICIT)
+        return str(self.assertRaises(OperationRefused, through, editor, data, EXPLICIT, self.source.pseudonyms_of))
 
     def test_an_answer_shows_nothing(self) -> None:
         answer = data_set(SOPClassUID=SC, PatientID="PAT-4711")
