@@ -291,11 +291,12 @@ class Streamed(CrossingMessage):
     def _blank(self) -> None:
         """Send native pixel data through what blanks its regions, where the policy says so."""
         overlay = self._editor.overlay
-        if overlay is not None and isinstance(self._rewriter, Rewriter) and self._rewriter.overlay is None:
-            bulk = self._rewriter.bulk
-            if bulk is not None and bulk[0] in FLOAT_PIXEL_DATA:
+        if overlay is not None and isinstance(self._rewriter, Rewriter):
+            # The first bulk value may be another one, such as a look-up table.
+            tag, length = self._rewriter.bulk or (0, None)
+            if tag in FLOAT_PIXEL_DATA:
                 raise OperationRefused(Status.PROCESSING_FAILURE, "Float pixel data cannot be blanked")
-            if bulk is not None and bulk[1] not in (overlay.length, overlay.length + 1):
+            if tag == PIXEL_DATA and length not in (overlay.length, overlay.length + 1):
                 raise OperationRefused(Status.PROCESSING_FAILURE, "The pixel data is not as long as the image says")
             self._rewriter.overlay = overlay.apply
 

@@ -76,6 +76,13 @@ class BurnedIn(Editing):
         for original in (self.image(), self.image(SOPClassUID=CT, BurnedInAnnotation="YES")):
             self.assertIn("may show text", self.refused(original, BASIC))
 
+    def test_it_is_refused_whatever_long_value_comes_first(self) -> None:
+        original = self.image(SOPClassUID=CT, BurnedInAnnotation="YES")
+        original.add_new(0x00280009, "AT", [0x00181063] * 17_500)
+        editor = Pseudonymisation(BASIC, IMPLICIT, Purpose.OBJECT, KEY)
+        data = encoded(original, IMPLICIT)
+        self.assertRaises(OperationRefused, through, editor, data, IMPLICIT, self.source.pseudonyms_of)
+
     def test_it_passes_where_the_policy_says_so(self) -> None:
         self.assertEqual(self.sent(self.image(), compile_policy(burned_in="pass")).PixelData, b"\xff" * 20)
 
