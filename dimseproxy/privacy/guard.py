@@ -21,7 +21,9 @@ from dimseproxy.privacy.plans import GUARDED_NAMES, PATIENT_BIRTH_DATE
 #: Shorter values are everywhere.
 MIN_LENGTH: Final = 4
 MIN_NAME_LENGTH: Final = 3
-#: Up to here a value is found as a whole word or number only: "ANN" is not in "SCANNER", "1234" not in every long UID.
+#: So are shorter numbers: a repetition time, a rescale intercept. Their VRs are not known here.
+MIN_NUMBER_LENGTH: Final = 6
+#: Up to here a value is found as a whole word or number only: "ANN" is not in "SCANNER", "123456" not in long UIDs.
 MAX_WORD_LENGTH: Final = 5
 MAX_NUMBER_LENGTH: Final = 11
 #: Of more mapped values the guard does not know: a list of ten thousand UIDs is searched for those it begins with.
@@ -57,7 +59,7 @@ class Guard:
 
         @param character_sets: (0008,0005) as in effect where it stood.
         """
-        if len(text) >= MIN_LENGTH:
+        if len(text) >= (MIN_NUMBER_LENGTH if text.isdigit() else MIN_LENGTH):
             self._add(text, character_sets)
 
     def add_name(self, name: str, character_sets: bytes = b"") -> None:
