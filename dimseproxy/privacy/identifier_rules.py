@@ -174,7 +174,8 @@ def _creators(keys: Iterable[Key], character_sets: bytes) -> dict[int, str]:
     creators = {}
     for key in keys:
         if key.is_private and 0x10 <= key.tag & 0xFFFF <= 0xFF:
-            creators[key.group << 8 | key.tag & 0xFF] = texts_of(key.value, "LO", character_sets)[0]
+            found = texts_of(key.value, "LO", character_sets)
+            creators[key.group << 8 | key.tag & 0xFF] = found[0] if len(found) == 1 else ""
     return creators
 
 

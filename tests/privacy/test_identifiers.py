@@ -251,6 +251,10 @@ class PrivateTests(Case):
         policy = compile_policy(private_attributes="keep")
         self.assert_sent({0x00091001: "A", "PatientID": ""}, {"PatientID": ""}, policy)
 
+    def test_one_whose_creator_is_two_values_is_left_out(self) -> None:
+        policy = compile_policy(private_attributes=["ACME"])
+        self.assert_sent({**PRIVATE, 0x00090010: "ACME\\Meier"}, {"PatientID": ""}, policy)
+
     def test_one_that_may_be_a_sequence_is_left_out(self) -> None:
         policy = compile_policy(private_attributes="keep")
         resolved = resolve(PRIVATE, policy, encoding=IMPLICIT)
