@@ -1,10 +1,11 @@
 """
 Edits a data set while it crosses: the head is held until its identities are known, bulk passes untouched.
 
-The head is everything before the first bulk value of the data set itself: Pixel Data, an encapsulated value, or a kept
-value of more than 64 KiB in group 0028 or above.  A long value before that is held as part of the head, because until
-patient and study are known nothing may leave; a long value in an item is held too, because the elements behind it in
-the item may decide about the whole.  What follows a bulk value is held until the next one, or the end.
+The head is everything before the first bulk value of the data set itself: Pixel Data, or an encapsulated value or a
+kept one of more than 64 KiB behind Burned In Annotation (0028,0301).  A long value before that is held as part of the
+head, because until it is known who the patient is and what the pixels show, nothing may leave; a long value in an item
+is held too, because the elements behind it in the item may decide about the whole.  What follows a bulk value is held
+until the next one, or the end.
 """
 
 from __future__ import annotations

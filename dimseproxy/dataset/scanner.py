@@ -49,14 +49,14 @@ from dimseproxy.dataset.vr import (
     is_vr,
     private_vr,
 )
-from dimseproxy.dataset.window import Window
+from dimseproxy.dataset.window import EDITED_OCTETS, Window
 from dimseproxy.dimse.status import Status
 from dimseproxy.errors import OperationRefused
 
 #: Kept values of the data set itself that are longer leave as they come instead of being held ...
 MAX_HELD_VALUE: Final = 64 * 1024
-#: ... from this group on: before it patient and study are not known, and nothing may leave.
-FIRST_BULK_GROUP: Final = 0x0028
+#: ... from behind Burned In Annotation on: before it, who the patient is and whether it may leave is not known.
+FIRST_BULK: Final = 0x00280302
 #: How much bulk may wait for a flush where it is made here, by inflating.
 _BULK_STEP: Final = 4 * INFLATION_STEP
 #: PS3.5 7.8.1: groups 0001 to 0007 and FFFF are not for private elements either.
@@ -170,9 +170,7 @@ class Scanner(Window):
         header_length_of, notable, longest = PLAIN_HEADER_LENGTHS.get, NOTABLE, MAX_HELD_VALUE
         held = 0
         header_length, left = 8, budget
-        while left:
-            if at + 8 > limit:
-                break
+        while left > 0 and at + 8 <= limit:
             if is_implicit:
                 group, number, length = unpack(data, at)
             else:
@@ -213,6 +211,7 @@ class Scanner(Window):
                     element = Element(tag, vr, value, level, vr)
                     append(element)
                     held += len(value) + ELEMENT_COST
+                    left -= len(value) // EDITED_OCTETS
                     edit(element)
             last = tag
             at = after
@@ -319,6 +318,7 @@ class Scanner(Window):
         return True
 
     def _edit(self, element: Element) -> None:
+        self._cost += len(element.value) // EDITED_OCTETS
         self._out.edit(element)
         self._editor.edit(element)
 
@@ -341,11 +341,7 @@ class Scanner(Window):
         self._rest, self._drops_rest = length, drops
         if drops:
             self._run = self._at
-        elif (
-            frame is self._top
-            and length
-            and (tag in PIXELS or (length > MAX_HELD_VALUE and tag >> 16 >= FIRST_BULK_GROUP))
-        ):
+        elif frame is self._top and length and (tag in PIXELS or (length > MAX_HELD_VALUE and tag >= FIRST_BULK)):
             self._begin_bulk(tag, length)
 
     def _begin_bulk(self, tag: int, length: int | None) -> None:
@@ -408,7 +404,7 @@ class Scanner(Window):
     def _begin_fragments(self, frame: Frame, tag: int, header_length: int, drops: bool) -> None:
         self._at += header_length
         self._push(Frame(Mode.FRAGMENTS, frame.level, frame.layout, frame.end, drops=drops, tag=tag))
-        if frame is self._top and not drops and tag >> 16 >= FIRST_BULK_GROUP:
+        if frame is self._top and not drops and tag >= FIRST_BULK:
             self._begin_bulk(tag, None)
 
     def _fragment(self, frame: Frame) -> bool:

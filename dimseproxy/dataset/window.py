@@ -7,6 +7,8 @@ from typing import Final
 from dimseproxy.dataset.inflow import InflatingInflow, Inflow
 from dimseproxy.dataset.outflow import Outflow
 
+#: Bytes of an edited value that cost as much as an element scanned: each value in it may be read and looked up.
+EDITED_OCTETS: Final = 64
 #: What inflating one step costs, in elements scanned.
 _INFLATION_COST: Final = 500
 

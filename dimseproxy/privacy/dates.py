@@ -17,6 +17,9 @@ from typing import Final
 #: Ages of 90 years and more are one category (45 CFR 164.514(b)(2)(i)(C)); PS3.15 has no rule of its own.
 OLDEST_AGE: Final = 90
 
+#: A component of a range of VR DT, and a range (PS3.5 Table 6.2-1). What is longer is no date; no cache may keep it.
+_LONGEST: Final = 26
+_LONGEST_RANGE: Final = 54
 _DATE: Final = re.compile(r"(\d{4})(\d{2})(\d{2})", re.ASCII)
 #: As ACR-NEMA 300 wrote it, still to be accepted (PS3.5 6.2).
 _OLD_DATE: Final = re.compile(r"(\d{4})\.(\d{2})\.(\d{2})", re.ASCII)
@@ -53,21 +56,23 @@ def shift_days(key: bytes, patient: str, least: int, most: int) -> int:
 
 def shift(vr: str, value: str, days: int) -> str | None:
     """
-    A value of VR DA or DT, moved; of VR TM as it is, for days do not change a time of day.
+    A value of VR DA or DT, moved.
 
     @param value: one value without padding.
-    @return: None where the value is no valid one, or leaves the calendar.
+    @return: None where the value is no valid one, or leaves the calendar; and for any other VR.
     """
     if vr == "DA":
         return shift_date(value, days)
-    if vr == "DT":
-        return shift_date_time(value, days)
-    return value if vr == "TM" else None
+    return shift_date_time(value, days) if vr == "DT" else None
+
+
+def shift_date(value: str, days: int) -> str | None:
+    """A value of VR DA, moved; written as it was."""
+    return _shift_date(value, days) if len(value) <= _LONGEST else None
 
 
 @lru_cache(maxsize=4096)
-def shift_date(value: str, days: int) -> str | None:
-    """A value of VR DA, moved; written as it was."""
+def _shift_date(value: str, days: int) -> str | None:
     day = parse_date(value)
     moved = None if day is None else _moved(day, days)
     if moved is None:
@@ -103,6 +108,8 @@ def split_range(vr: str, value: str) -> tuple[str, str] | None:
     """
     The two ends of a range (PS3.4 C.2.2.2.5), an open one empty; None where the value is a single one or no range.
     """
+    if len(value) > _LONGEST_RANGE:
+        return None
     if vr == "DT":
         match = _DATE_TIME_RANGE.fullmatch(value)
         if match is None or _DATE_TIME.fullmatch(value):
@@ -137,9 +144,13 @@ def shift_range(vr: str, value: str, days: int, last_days: int | None = None) ->
     return f"{moved[0]}-{moved[1]}"
 
 
-@lru_cache(maxsize=4096)
 def parse_date(value: str) -> date | None:
     """The day of a value of VR DA; None where it is none."""
+    return _parse_date(value) if len(value) <= _LONGEST else None
+
+
+@lru_cache(maxsize=4096)
+def _parse_date(value: str) -> date | None:
     match = _DATE.fullmatch(value) or _OLD_DATE.fullmatch(value)
     if match is None:
         return None

@@ -13,17 +13,26 @@ from itertools import islice
 from typing import Final
 
 from dimseproxy.dataset.element import Element
+from dimseproxy.dimse.status import Status
+from dimseproxy.errors import OperationRefused
 from dimseproxy.privacy import values
 from dimseproxy.privacy.plans import GUARDED_NAMES, PATIENT_BIRTH_DATE
 
 #: Shorter values are everywhere.
 MIN_LENGTH: Final = 4
 MIN_NAME_LENGTH: Final = 3
-#: Up to here a value is found as a whole word or number only: "ANN" is not in "SCANNER", "1234" not in every long UID.
+#: So are shorter numbers: a repetition time, a rescale intercept. Their VRs are not known here.
+MIN_NUMBER_LENGTH: Final = 6
+#: Up to here a value is found as a whole word or number only: "ANN" is not in "SCANNER", "123456" not in long UIDs.
 MAX_WORD_LENGTH: Final = 5
 MAX_NUMBER_LENGTH: Final = 11
 #: Of more mapped values the guard does not know: a list of ten thousand UIDs is searched for those it begins with.
 MAX_MAPPED: Final = 32
+#: Needles; also an object that was made of hundreds of requests, each with its numbers, has no more.
+MAX_NEEDLES: Final = 4096
+#: Bytes of what leaves times needles: each is a search through all of it. So many are half a second, in which nobody
+#: else is served; the longest head may have thirty needles, one of 100 KiB as many as there may be.
+MAX_SEARCHED: Final = 512 * 1024 * 1024
 _DATE_LENGTH: Final = 8
 
 
@@ -40,13 +49,17 @@ class Guard:
         self._needles: dict[bytes, tuple[bool, bool]] = {}
         self._forgotten: set[bytes] = set()
 
+    def __len__(self) -> int:
+        """How many needles there are."""
+        return len(self._needles)
+
     def add(self, text: str, character_sets: bytes = b"") -> None:
         """
         A value that must not leave: an identifier, a UID.
 
         @param character_sets: (0008,0005) as in effect where it stood.
         """
-        if len(text) >= MIN_LENGTH:
+        if len(text) >= (MIN_NUMBER_LENGTH if text.isdigit() else MIN_LENGTH):
             self._add(text, character_sets)
 
     def add_name(self, name: str, character_sets: bytes = b"") -> None:
@@ -85,10 +98,13 @@ class Guard:
         Whether one of the values stands in these pieces, one after the other as they leave.
 
         @param pieces: without bulk values; they are joined, for a value may stand across two.
+        @raise OperationRefused: it would take too long to say.
         """
         if not self._needles:
             return False
         text = b"".join(pieces).upper()
+        if len(text) * len(self._needles) > MAX_SEARCHED:
+            raise _refused()
         return any(
             (at := text.find(needle)) >= 0 and (all(anywhere) or _stands(text, needle, at, *anywhere))
             for needle, anywhere in self._needles.items()
@@ -167,7 +183,11 @@ class Known:
         self._mapped.extend(islice(originals, MAX_MAPPED - len(self._mapped)))
 
     def guard(self) -> Guard:
-        """The guard, told of everything that was collected so far."""
+        """
+        The guard, told of everything that was collected so far.
+
+        @raise OperationRefused: the data set says more of its patient than can be looked for.
+        """
         guard = self._guard
         if guard is None:
             guard = self._guard = Guard(self._own)
@@ -189,9 +209,15 @@ def _instruct(guard: Guard, tag: int, raw: bytes, character_sets: bytes) -> None
     except values.Unreadable:
         found = [raw.decode("latin-1").strip(" \0")]
     for value in found:
+        if len(guard) > MAX_NEEDLES:
+            raise _refused()
         if is_name:
             guard.add_name(value, character_sets)
         elif tag == PATIENT_BIRTH_DATE:
             guard.add_date(value.replace(".", ""))
         else:
             guard.add(value, character_sets)
+
+
+def _refused() -> OperationRefused:
+    return OperationRefused(Status.OUT_OF_RESOURCES, "the patient has too many names and numbers to look for")

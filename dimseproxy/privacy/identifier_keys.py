@@ -20,7 +20,7 @@ from pydicom.datadict import dictionary_VR
 from dimseproxy.dataset.encoding import Encoding
 from dimseproxy.dimse.status import Status
 from dimseproxy.errors import OperationRefused
-from dimseproxy.privacy.values import TEXT
+from dimseproxy.privacy.values import MAX_CHARACTER_SETS, TEXT
 
 #: A list of some thousand UIDs has a tenth of it; so has an answer with every attribute of a study.
 MAX_LENGTH: Final = 1024 * 1024
@@ -157,6 +157,8 @@ class _Reader:
             vr = known
         if (vr == "SQ") != (known == "SQ") and known != "UN":
             raise _refusal("has a key of a wrong VR")
+        if tag == SPECIFIC_CHARACTER_SET and length > MAX_CHARACTER_SETS:
+            raise _refusal("has too many character sets")
         if vr != "SQ":
             # An undefined length, which is more than any limit, is for sequences only.
             return Key(tag, vr, self._take(length, limit))

@@ -140,7 +140,7 @@ class Reading:
         if any(has_wildcard(text) for text in texts) or (len(texts) > 1 and not kind.is_uid):
             raise NoMatch
         values = tuple(
-            text if kind.is_uid and text.startswith(WELL_KNOWN_UIDS) else Identity(kind, text)
+            text if kind.is_uid and text in WELL_KNOWN_UIDS else Identity(kind, text)
             for text in texts
             if len(text) <= MAX_VALUE_LENGTH
         )
@@ -174,7 +174,8 @@ def _creators(keys: Iterable[Key], character_sets: bytes) -> dict[int, str]:
     creators = {}
     for key in keys:
         if key.is_private and 0x10 <= key.tag & 0xFFFF <= 0xFF:
-            creators[key.group << 8 | key.tag & 0xFF] = texts_of(key.value, "LO", character_sets)[0]
+            found = texts_of(key.value, "LO", character_sets)
+            creators[key.group << 8 | key.tag & 0xFF] = found[0] if len(found) == 1 else ""
     return creators
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import Enum
 from typing import Final, NamedTuple
 
+from pydicom._uid_dict import UID_dictionary
+
 
 class Kind(Enum):
     """
@@ -34,8 +36,20 @@ class Kind(Enum):
 
 _UIDS: Final = frozenset((Kind.STUDY, Kind.SERIES, Kind.INSTANCE, Kind.UID))
 
-#: UIDs below this root name SOP classes, transfer syntaxes and well-known instances: they identify nobody.
-WELL_KNOWN_UIDS: Final = "1.2.840.10008."
+#: The registry of PS3.6 Annex A: SOP classes, transfer syntaxes, well-known instances. They identify nobody; any other
+#: UID below their root may be an instance of somebody who made it up there.
+WELL_KNOWN_UIDS: Final = frozenset(UID_dictionary)
+
+
+def is_identifying(kind: Kind, text: str) -> bool:
+    """
+    Whether a value says who or what it is: UIDs of the standard do not, and a name of delimiters is an empty one.
+
+    @param text: decoded, without padding.
+    """
+    if kind.is_uid:
+        return bool(text) and text not in WELL_KNOWN_UIDS
+    return bool(text.strip("^= "))
 
 
 class Identity(NamedTuple):

@@ -16,6 +16,9 @@ PATIENT_AGE: Final = 0x00101010
 #: Study, Acquisition, Series and Content Date: an age is that on the first one there is.
 DATES: Final = (0x00080020, 0x00080022, 0x00080021, 0x00080023)
 BURNED_IN_ANNOTATION: Final = 0x00280301
+PIXEL_DATA_PROVIDER_URL: Final = 0x00287FE0
+#: Basic Grayscale and Basic Color Image Sequence: the pixels of a film, of which nothing says what text they show.
+IMAGE_BOXES: Final = frozenset((0x20200110, 0x20200111))
 
 _MODALITY: Final = 0x00080060
 _MANUFACTURER: Final = 0x00080070
@@ -54,6 +57,10 @@ def noted_tags(policy: Policy, is_object: bool) -> frozenset[int]:
         noted |= {PATIENT_BIRTH_DATE, *DATES}
     elif policy.guard != "off":
         noted |= {tag for tag in DATES if policy.rule(tag).action is Action.KEEP}
+    if is_object and policy.rule(PIXEL_DATA_PROVIDER_URL).action is Action.REMOVE:
+        noted.add(PIXEL_DATA_PROVIDER_URL)
+    if policy.burned_in != "pass":
+        noted |= {tag for tag in IMAGE_BOXES if policy.rule(tag).action is Action.KEEP}
     if is_object and policy.burned_in != "pass":
         noted |= {SOP_CLASS_UID, BURNED_IN_ANNOTATION}
         if policy.blanks:

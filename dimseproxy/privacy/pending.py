@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from itertools import islice
+from itertools import islice, repeat
+from typing import Final
 
 from attrs import define, field
 
@@ -12,7 +13,13 @@ from dimseproxy.dataset.element import Element
 from dimseproxy.dimse.status import Status
 from dimseproxy.errors import OperationRefused
 from dimseproxy.privacy import values
-from dimseproxy.privacy.identity import WELL_KNOWN_UIDS, Identity, Kind
+from dimseproxy.privacy.identity import Identity, Kind, is_identifying
+
+#: As many UIDs as an edited value of 1 MiB holds, if they are as long as a UID can be: a million of short ones would
+#: take seconds.
+MAX_VALUES: Final = 16 * 1024
+#: Values of a data set that differ: a head has room for no more elements, and lists are no way to have more of them.
+MAX_IDENTITIES: Final = 200_000
 
 
 @define(eq=False)
@@ -49,12 +56,16 @@ class Pending:
         @param vr: how its value is read.
         @return: the values that are to be mapped; where there is none, the element does not wait.
         @raise values.Unreadable: it has a value that cannot be read.
+        @raise OperationRefused: there are too many.
         """
         known = self._values
         waits: list[Mapped | None] = []
         found: list[str] = []
-        for text in values.texts_of(element.value, vr, element.level.character_sets):
-            if not is_mapped(text, vr):
+        texts = values.texts_of(element.value, vr, element.level.character_sets)
+        if len(texts) > MAX_VALUES or len(known) + len(texts) > MAX_IDENTITIES:
+            raise OperationRefused(Status.OUT_OF_RESOURCES, "there are too many values to look up")
+        for text in texts:
+            if not is_identifying(kind, text):
                 waits.append(None)
                 continue
             identity = Identity(kind, text)
@@ -89,7 +100,7 @@ class Pending:
 
     def answers(self, write: Callable[[Mapped, Element], bytes]) -> Iterator[None]:
         """
-        Answer for the elements that wait, one at each step.
+        Answer for the elements that wait, in as many steps as they have values.
 
         @param write: says how a value stands in an element.
         @raise OperationRefused: there are values that nobody was ever asked for.
@@ -103,14 +114,8 @@ class Pending:
                 element.replace(write(waits[0], element))
             else:
                 element.replace(_joined(element, waits, write))
+                yield from repeat(None, len(waits) - 1)
             yield
-
-
-def is_mapped(text: str, vr: str) -> bool:
-    """Whether a value identifies anything: UIDs of the standard do not, and a name of delimiters is an empty one."""
-    if vr == "UI":
-        return bool(text) and not text.startswith(WELL_KNOWN_UIDS)
-    return bool(text.strip("^= "))
 
 
 def _joined(element: Element, waits: list[Mapped | None], write: Callable[[Mapped, Element], bytes]) -> bytes:

@@ -46,10 +46,12 @@ class PrivateRules:
         if tag & 0xFFFF >= _FIRST_IN_BLOCK:
             return Action.UID if self._action(tag, level) is Action.KEEP else Action.REMOVE
         try:
-            creator = values.texts_of(element.value, "LO", level.character_sets)[0]
+            creators = values.texts_of(element.value, "LO", level.character_sets)
         except values.Unreadable:
             return Action.REMOVE
-        return Action.KEEP if self._is_wanted(creator, tag) else Action.REMOVE
+        # A creator is one value (PS3.5 7.8.1): what else stands there is nobody's whose attributes are safe.
+        is_known = len(creators) == 1 or self._policy.private_attributes == "keep"
+        return Action.KEEP if is_known and self._is_wanted(creators[0], tag) else Action.REMOVE
 
     def _action(self, tag: int, level: Level) -> Action:
         creator = level.creators.get(tag >> 8, "").strip(" \0")

@@ -12,7 +12,8 @@ from dimseproxy.privacy.options import CLEAN_GRAPHICS, FULL_DATES, MODIFIED_DATE
 from dimseproxy.privacy.table import Row, row_of, vr_of
 
 _ACTIONS: Final = {"X": Action.REMOVE, "Z": Action.EMPTY, "D": Action.DUMMY, "U": Action.UID}
-_DATES: Final = frozenset(("DA", "DT"))
+#: The VRs of what an option may move.
+DATE_VRS: Final = frozenset(("DA", "DT"))
 _TIMEZONE_OFFSET_FROM_UTC: Final = 0x00080201
 #: What words can be cleaned from: texts that people write, and sequences that hold such texts.
 _CLEANABLE: Final = frozenset(("CS", "LO", "LT", "SH", "ST", "UC", "UT", "SQ"))
@@ -26,6 +27,36 @@ CLASS_UIDS: Final = frozenset(
         0x04000510, 0x3010001F, 0x30100052, 0x30100053,
     )
 )  # fmt: skip
+
+#: Attributes that Table E.1-1 lacks and that say who somebody is. Those of type 1 where they stand get a dummy, for
+#: without them their item would not be valid.
+_BIRTH: Final = Rule(Action.REMOVE, "not in Table E.1-1, but a date of the patient in another calendar")
+_CONTACT: Final = Rule(Action.REMOVE, "not in Table E.1-1, but it names a person or how to reach one")
+_NUMBER: Final = Rule(Action.REMOVE, "not in Table E.1-1, but a number that somebody is known by")
+_NUMBER_OF_TYPE_1: Final = Rule(Action.DUMMY, "not in Table E.1-1, but a number that somebody is known by; of type 1")
+_WORDS: Final = Rule(Action.REMOVE, "not in Table E.1-1, but words about the procedure of one patient")
+_ADDRESS: Final = Rule(Action.REMOVE, "not in Table E.1-1, but an address, which may hold UIDs and numbers")
+_PIXELS_ELSEWHERE: Final = Rule(Action.REMOVE, "not in Table E.1-1, but an address: an object with it is refused")
+_IDENTIFYING: Final = {
+    0x0008040B: _ADDRESS,  # Filename in Container
+    0x00100033: _BIRTH,  # Patient's Birth Date in Alternative Calendar
+    0x00100034: _BIRTH,  # Patient's Death Date in Alternative Calendar
+    0x00100035: _BIRTH,  # Patient's Alternative Calendar: it is there with one of the two only
+    0x00102295: _NUMBER_OF_TYPE_1,  # Breed Registration Number, of Breed Registration Sequence
+    0x00287FE0: _PIXELS_ELSEWHERE,  # Pixel Data Provider URL
+    0x00400400: _WORDS,  # Comments on the Scheduled Procedure Step
+    0x00401006: _NUMBER,  # Placer Order Number / Procedure, retired
+    0x00401007: _NUMBER,  # Filler Order Number / Procedure, retired
+    0x00402006: _NUMBER,  # Placer Order Number / Imaging Service Request, retired
+    0x00402007: _NUMBER,  # Filler Order Number / Imaging Service Request, retired
+    0x0040A992: _ADDRESS,  # Uniform Resource Locator (Trial), retired, of VR ST
+    0x0040E001: _NUMBER_OF_TYPE_1,  # HL7 Instance Identifier, of HL7 Structured Document Reference Sequence
+    0x0074100A: _CONTACT,  # Contact URI
+    0x0074100C: _CONTACT,  # Contact Display Name
+    0x21000160: _CONTACT,  # Owner ID
+}
+#: Attributes of VR UR that hold no address of anything of a patient: Coding Scheme URL, URN Code Value.
+_URLS_OF_CODES: Final = frozenset((0x0008010E, 0x00080120))
 
 _KNOWN: Final = Rule(Action.KEEP, "not in Table E.1-1: it identifies nobody")
 _UNKNOWN: Final = Rule(Action.REMOVE, "in neither the standard's dictionary nor a list")
@@ -48,19 +79,24 @@ def profile_rule(tag: int, options: Collection[str]) -> Rule:
     """
     What the Basic Profile with some of its options says of a public attribute (PS3.15 E.2, E.3).
 
-    Attributes that the table does not list are kept (PS3.15 E.1.1), with three exceptions on the safe side: those that
-    the dictionary does not know, UIDs of instances, and names and dates that came into the standard after the table.
+    Attributes that the table does not list are kept (PS3.15 E.1.1), with exceptions on the safe side: those that the
+    dictionary does not know, UIDs of instances, names and dates that came into the standard after the table, URLs, and
+    single ones that say who somebody is.
     """
     vr, row = vr_of(tag), row_of(tag)
     if row is not None:
         return _table_rule(tag, vr, row, options)
     if vr is None:
         return _UNKNOWN
+    if tag in _IDENTIFYING:
+        return _IDENTIFYING[tag]
+    if vr == "UR" and tag not in _URLS_OF_CODES:
+        return _ADDRESS
     if vr == "UI":
         return _unlisted_uid(tag, options)
     if vr == "PN":
         return Rule(Action.EMPTY, "a person's name that Table E.1-1 does not list")
-    if vr in _DATES:
+    if vr in DATE_VRS:
         return _unlisted_date(options)
     return _KNOWN
 
@@ -74,7 +110,7 @@ def _table_rule(tag: int, vr: str | None, row: Row, options: Collection[str]) ->
         # To remove it would leave an invalid object, and a dummy tells no more.
         basic = Action.DUMMY
     named = [option for option in row.options if option in options]
-    if MODIFIED_DATES in named and vr in _DATES:
+    if MODIFIED_DATES in named and vr in DATE_VRS:
         # Before any option that would keep it: among shifted dates, one that is not gives the shift away.
         return Rule(Action.SHIFT, _why(row, MODIFIED_DATES), fallback=basic)
     for option in named:

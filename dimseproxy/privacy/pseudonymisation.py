@@ -8,6 +8,8 @@ from enum import Enum
 from functools import lru_cache
 from typing import Final
 
+from attrs import evolve
+
 from dimseproxy.dataset.element import Element, Level, Plan, Treatment
 from dimseproxy.dataset.encoding import Encoding
 from dimseproxy.dimse.status import Status
@@ -19,7 +21,15 @@ from dimseproxy.privacy.guard import Guard, Known
 from dimseproxy.privacy.identity import Identity, Kind
 from dimseproxy.privacy.method import method_attributes
 from dimseproxy.privacy.modules import TYPE_3_AT_TOP
-from dimseproxy.privacy.noted import BURNED_IN_ANNOTATION, DATES, SOP_CLASS_UID, Noted, noted_tags
+from dimseproxy.privacy.noted import (
+    BURNED_IN_ANNOTATION,
+    DATES,
+    IMAGE_BOXES,
+    PIXEL_DATA_PROVIDER_URL,
+    SOP_CLASS_UID,
+    Noted,
+    noted_tags,
+)
 from dimseproxy.privacy.pending import Mapped, Pending, advanced
 from dimseproxy.privacy.plans import (
     GUARDED,
@@ -32,6 +42,8 @@ from dimseproxy.privacy.plans import (
 )
 from dimseproxy.privacy.policy import Action, Policy
 from dimseproxy.privacy.private import PrivateRules
+from dimseproxy.privacy.profile import DATE_VRS
+from dimseproxy.privacy.table import vr_of
 
 
 class Purpose(Enum):
@@ -52,14 +64,16 @@ class Pseudonymisation:
     What was not answered, the rewriter does not let go.
 
     @param key: the secret key of the pseudonyms.
+    @param sop_class: that of the command set which an object came with; empty where there is none.
     @ivar overlay: what the native pixel data are to be sent through, once resolved; None: they cross untouched.
     """
 
-    def __init__(self, policy: Policy, encoding: Encoding, purpose: Purpose, key: bytes) -> None:
+    def __init__(self, policy: Policy, encoding: Encoding, purpose: Purpose, key: bytes, sop_class: str = "") -> None:
         shared = _shared(policy, purpose)
         self._policy = policy
         self._purpose = purpose
         self._key = key
+        self._sop_class = sop_class
         self._plans = shared.plans
         self._private = shared.private
         self.plan: Plan = shared.plans.top
@@ -99,7 +113,13 @@ class Pseudonymisation:
         return self._private.treatment(tag, vr, level)
 
     def plan_within(self, element_tag: int, level: Level) -> Plan | None:
-        """The plan for the items of a sequence that is dummied or cleaned."""
+        """
+        The plan for the items of a sequence that is dummied or cleaned.
+
+        @raise OperationRefused: it holds the pixels of a film, and the policy does not let text in pixels pass.
+        """
+        if element_tag in IMAGE_BOXES and element_tag in self._plans.noted:
+            raise _refused("the film may show text that names somebody")
         return self._plans.within(element_tag, level.plan)
 
     def edit(self, element: Element) -> None:
@@ -115,7 +135,7 @@ class Pseudonymisation:
             return
         action = action_of(plan, tag)
         if level.parent is None:
-            self._noted[tag] = element
+            self._note(element)
         if tag in GUARDED and action is not Action.KEEP:
             self._known.add(element)
         if action is Action.UID or action is Action.PSEUDONYM:
@@ -208,6 +228,12 @@ class Pseudonymisation:
         else:
             element.replace(None)
 
+    def _note(self, element: Element) -> None:
+        if element.tag == PIXEL_DATA_PROVIDER_URL and element.value.strip(b" \0"):
+            # Without the address there is no image, and the address is that of the originals.
+            raise _refused("the pixel data are elsewhere, at an address that may not leave")
+        self._noted[element.tag] = element
+
     def _remember(self, element: Element, kind: Kind, vr: str) -> None:
         try:
             found = self._pending.add(element, kind, vr)
@@ -229,7 +255,7 @@ class Pseudonymisation:
     def _clean(self, element: Element) -> None:
         vr, character_sets = element.vr, element.level.character_sets
         kept = ""
-        if values.is_words(vr):
+        if values.is_words(vr) and len(element.value) <= values.MAX_TEXT:
             try:
                 found = values.texts_of(element.value, vr, character_sets)
                 kept = "\\".join(clean(value, self._policy.vocabulary) for value in found)
@@ -282,16 +308,20 @@ class Pseudonymisation:
         """
         Find what is to be blanked of an object.
 
-        @raise OperationRefused: it is said to show text, and nothing is to be blanked.
+        @raise OperationRefused: it is said to show text, and nothing is to be blanked; or its class is not clear.
         """
         noted = self._noted
+        sop_class = noted.text(SOP_CLASS_UID) or self._sop_class
+        if self._sop_class not in ("", sop_class):
+            # Who receives it may go by either.
+            raise _refused("the object is of another SOP class than its command says")
         if self._policy.burned_in == "blank":
-            image = noted.image()
+            image = evolve(noted.image(), sop_class=sop_class)
             regions = burned_in.regions_of(self._policy.blanks, image)
             if regions:
                 self.overlay = burned_in.Blanking(image, regions)
                 return
-        if burned_in.says_burned_in(noted.text(SOP_CLASS_UID), noted.text(BURNED_IN_ANNOTATION)):
+        if burned_in.says_burned_in(sop_class, noted.text(BURNED_IN_ANNOTATION)):
             raise _refused("the object may show text that names somebody")
 
     def _keeps_birth_date(self) -> bool:
@@ -303,12 +333,20 @@ class Pseudonymisation:
 
 
 def moved_value(element: Element, days: int) -> bytes:
-    """The dates of an element, moved; without those that cannot be read."""
+    """
+    The dates of an element, moved; without those that cannot be read.
+
+    @return: nothing where its VR is none of a date, or where it has thousands of them.
+    """
+    # What the wire says of the VR is the sender's word; who receives it may go by the dictionary.
+    vr = vr_of(element.tag)
+    if vr is None or element.vr not in DATE_VRS or len(element.value) > values.MAX_TEXT:
+        return b""
     try:
         found = values.texts_of(element.value, element.vr, b"")
     except values.Unreadable:
         return b""
-    moved = [dates.shift(element.vr, value, days) or "" if value else "" for value in found]
+    moved = [dates.shift(vr, value, days) or "" if value else "" for value in found]
     return "\\".join(moved).encode("ascii") if any(moved) else b""
 
 

@@ -16,9 +16,15 @@ from dimseproxy.privacy import dates, values
 from dimseproxy.privacy.identity import Identity, Kind
 from dimseproxy.privacy.new_uids import new_uid
 from dimseproxy.privacy.pending import Mapped, Pending, advanced
-from dimseproxy.privacy.plans import PATIENT_ID, SOP_INSTANCE_UID, ReversePlan
+from dimseproxy.privacy.plans import (
+    PATIENT_ID,
+    SERIES_INSTANCE_UID,
+    SOP_INSTANCE_UID,
+    STUDY_INSTANCE_UID,
+    ReversePlan,
+)
 from dimseproxy.privacy.policy import Action, Policy
-from dimseproxy.privacy.pseudonymisation import moved_value
+from dimseproxy.privacy.pseudonymisation import Purpose, moved_value
 
 
 class UnknownPseudonym(Enum):
@@ -35,6 +41,19 @@ class UnknownPseudonym(Enum):
 
 #: What a new object may say for itself. Its patient and study, and its order's numbers, it has from elsewhere.
 _NEW: Final = frozenset((Kind.INSTANCE, Kind.SERIES, Kind.UID))
+_LEVELS: Final = {
+    PATIENT_ID: Kind.PATIENT,
+    STUDY_INSTANCE_UID: Kind.STUDY,
+    SERIES_INSTANCE_UID: Kind.SERIES,
+    SOP_INSTANCE_UID: Kind.INSTANCE,
+}
+#: What an object that is stored must name and somebody here must know: what it lacks, nobody can have refused. A known
+#: instance may be one of a patient without a Patient ID.
+_NAMED: Final = {
+    UnknownPseudonym.REFUSE: (STUDY_INSTANCE_UID, SERIES_INSTANCE_UID, SOP_INSTANCE_UID),
+    UnknownPseudonym.NEW_INSTANCES: (PATIENT_ID, STUDY_INSTANCE_UID),
+    UnknownPseudonym.PASS: (),
+}
 
 
 class Reidentification:
@@ -47,6 +66,7 @@ class Reidentification:
     C{resolve} is called before each flush, as for a `Pseudonymisation`.
 
     @param key: the secret key of the pseudonyms.
+    @param purpose: an object must belong to something that is known, as far as unknown pseudonyms are refused.
     @ivar overlay: always None, pixel data cross untouched.
     """
 
@@ -55,7 +75,14 @@ class Reidentification:
     insertions: Sequence[tuple[int, bytes]] = ()
     overlay: None = None
 
-    def __init__(self, policy: Policy, encoding: Encoding, key: bytes, unknown: UnknownPseudonym) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        encoding: Encoding,
+        key: bytes,
+        unknown: UnknownPseudonym,
+        purpose: Purpose = Purpose.OBJECT,
+    ) -> None:
         self._policy = policy
         self._key = key
         self._unknown = unknown
@@ -64,18 +91,19 @@ class Reidentification:
         self._answers: Iterator[None] | None = None
         self._dates: deque[Element] = deque()
         self._kept: deque[Element] = deque()
-        self._patient: Element | None = None
-        self._sop_instance: Element | None = None
+        #: The elements of the data set itself that say its patient, study, series and instance.
+        self._levels: dict[int, Element] = {}
+        self._is_fit = purpose is not Purpose.OBJECT
 
     @property
     def patient(self) -> str | None:
         """The original Patient ID, once resolved; None where the data set has none, or it is not known."""
-        return self._original(self._patient, Kind.PATIENT)
+        return self._original(PATIENT_ID)
 
     @property
     def sop_instance(self) -> str | None:
         """The SOP Instance UID on the side of the originals, likewise; also of a new instance."""
-        return self._original(self._sop_instance, Kind.INSTANCE)
+        return self._original(SOP_INSTANCE_UID)
 
     def private(self, tag: int, vr: str, length: int, level: Level) -> Treatment:
         """Private elements cross; their UIDs are mapped back."""
@@ -91,11 +119,8 @@ class Reidentification:
         if tag >> 16 & 1:
             self._remember(element, Kind.UID, "UI")
             return
-        if level.parent is None:
-            if tag == PATIENT_ID:
-                self._patient = element
-            elif tag == SOP_INSTANCE_UID:
-                self._sop_instance = element
+        if level.parent is None and tag in _LEVELS:
+            self._levels[tag] = element
         action = self.plan.action(tag)
         kind = self.plan.mapped_kind(tag, level.sequence)
         if action is Action.SHIFT:
@@ -173,6 +198,9 @@ class Reidentification:
     def _answer(self) -> Iterator[None]:
         """Answer for everything that was remembered, an element at each step."""
         yield from self._pending.answers(self._restored)
+        if not self._is_fit:
+            self._look_for_levels()
+            self._is_fit = True
         # By how much the dates were moved shows when the patient is known; where nobody can tell, they are emptied
         # rather than wrong.
         patient = self.patient
@@ -191,27 +219,44 @@ class Reidentification:
             element.replace(element.value)
             yield
 
-    def _is_foreign(self) -> bool:
-        return self._patient is not None and self._stated(self._patient, Kind.PATIENT) is not None
+    def _look_for_levels(self) -> None:
+        """@raise OperationRefused: the object does not name what it must belong to."""
+        for tag in _NAMED[self._unknown]:
+            kind = _LEVELS[tag]
+            is_mapped = self.plan.action(tag) in (Action.UID, Action.PSEUDONYM) and self._policy.maps(kind)
+            # Of several values, who receives them may take any.
+            found = self._texts(tag)
+            if is_mapped and (len(found) != 1 or self._pending.other(Identity(kind, found[0])) is None):
+                raise _refused(f"the object names no known {kind.value}")
 
-    def _original(self, element: Element | None, kind: Kind) -> str | None:
-        stated = None if element is None else self._stated(element, kind)
-        if element is None or stated is None:
+    def _is_foreign(self) -> bool:
+        return self._stated(PATIENT_ID) is not None
+
+    def _original(self, tag: int) -> str | None:
+        kind, stated = _LEVELS[tag], self._stated(tag)
+        if stated is None:
             return None
-        if self.plan.action(element.tag) is Action.KEEP:
+        if self.plan.action(tag) is Action.KEEP:
             return stated
         original = self._pending.other(Identity(kind, stated))
         return new_uid(self._key, stated) if original is None and self._may_be_new(kind) else original
 
-    def _stated(self, element: Element, kind: Kind) -> str | None:
+    def _stated(self, tag: int) -> str | None:
         """The value of an element; None where it was taken out on its way there, or what stands there is none."""
-        if self.plan.action(element.tag) not in (Action.UID, Action.PSEUDONYM, Action.KEEP):
+        if self.plan.action(tag) not in (Action.UID, Action.PSEUDONYM, Action.KEEP):
             return None
+        found = self._texts(tag)
+        return found[0] or None if found else None
+
+    def _texts(self, tag: int) -> list[str]:
+        """What an element of the data set itself says; nothing where it is not there, or not readable."""
+        element = self._levels.get(tag)
+        if element is None:
+            return []
         try:
-            vr = "UI" if kind.is_uid else "LO"
-            return values.texts_of(element.value, vr, element.level.character_sets)[0] or None
+            return values.texts_of(element.value, "UI" if _LEVELS[tag].is_uid else "LO", element.level.character_sets)
         except values.Unreadable:
-            return None
+            return []
 
 
 @lru_cache(maxsize=64)

@@ -25,8 +25,7 @@ from dimseproxy.dataset.frames import Layout
 from dimseproxy.dataset.scanner import MAX_HELD_VALUE
 from dimseproxy.privacy import values
 from dimseproxy.privacy.guard import Guard
-from dimseproxy.privacy.identity import Identity, Kind
-from dimseproxy.privacy.pending import is_mapped
+from dimseproxy.privacy.identity import Identity, Kind, is_identifying
 
 #: How much longer than the one that is remembered a head may be: where its free and named values are longer.
 _SLACK: Final = 4 * 1024
@@ -224,7 +223,7 @@ class RememberedHead:
         return data[at + header_length : end] if length <= MAX_HELD_VALUE and end <= len(data) else None
 
     def _named(self, name: Name, value: bytes) -> tuple[Element, Identity] | None:
-        text = single_value(value, name.read_as, self._level.character_sets)
+        text = single_value(value, name.kind, name.read_as, self._level.character_sets)
         if text is None:
             return None
         return Element(name.tag, name.vr, value, self._level, name.vr_out), Identity(name.kind, text)
@@ -260,10 +259,10 @@ def _split(run: Run, apart: set[int]) -> list[Run]:
     return [*runs, run_of(together)] if together else runs
 
 
-def single_value(value: bytes, vr: str, character_sets: bytes) -> str | None:
+def single_value(value: bytes, kind: Kind, vr: str, character_sets: bytes) -> str | None:
     """The value of an element that has one which is mapped; None where it has none or several."""
     try:
         found = values.texts_of(value, vr, character_sets)
     except values.Unreadable:
         return None
-    return found[0] if len(found) == 1 and is_mapped(found[0], vr) else None
+    return found[0] if len(found) == 1 and is_identifying(kind, found[0]) else None

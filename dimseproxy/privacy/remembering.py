@@ -40,7 +40,7 @@ class _Reader:
 
     def edit(self, element: Element) -> None:
         named = self._editor.names_alone(element) if element.level.parent is None else None
-        if named is None or single_value(element.value, named[1], element.level.character_sets) is None:
+        if named is None or single_value(element.value, *named, element.level.character_sets) is None:
             self._editor.edit(element)
         else:
             self.names[element.tag] = (element, *named)

@@ -9,6 +9,7 @@ an editor that see the whole data set after all take its place.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Final
 
 from dimseproxy.dataset.encoding import Encoding
@@ -40,6 +41,8 @@ class HeadMemory:
         self._encoding = encoding
         self._key = key
         self._head: RememberedHead | None = None
+        #: The class that the command set of the remembered object named.
+        self._sop_class = ""
         self._misses = 0
         #: At how many misses a head is remembered: the second of a series is, for many are alone.
         self._patience = 2
@@ -49,28 +52,34 @@ class HeadMemory:
         """How much of a data set must be there to say whether it begins as the last one did, in bytes."""
         return 0 if self._head is None else self._head.length
 
-    def recognise(self, views: Sequence[memoryview]) -> Replay | None:
+    def recognise(self, views: Sequence[memoryview], sop_class: str = "") -> Replay | None:
         """
         What goes on with a data set, if it begins as the last one did.
 
         @param views: its beginning.
+        @param sop_class: that of its command set.
         """
         if self._head is not None and self._head.is_stale:
             self._head = None
-        found = None if self._head is None else self._head.recognise(views)
+        found = None
+        if self._head is not None and sop_class == self._sop_class:
+            found = self._head.recognise(views)
         if found is None:
             self._misses += 1
             return None
         self._misses, self._patience = 0, 1
-        return Replay(found, self._parts)
+        return Replay(found, partial(self._parts, sop_class))
 
-    def consider(self, views: Iterable[memoryview], length: int, pseudonyms: Mapping[Identity, str]) -> None:
+    def consider(
+        self, views: Iterable[memoryview], length: int, pseudonyms: Mapping[Identity, str], sop_class: str = ""
+    ) -> None:
         """
         Remember a head that was not recognised, if it is time to.
 
         @param views: how its data set begins.
         @param length: of the head in bytes, the header of its bulk value counted in.
         @param pseudonyms: of all originals in it.
+        @param sop_class: as for `recognise`.
         """
         if self._misses < self._patience or length > MAX_HEAD or self._encoding.is_deflated:
             return
@@ -79,12 +88,13 @@ class HeadMemory:
             return
         self._misses, self._patience = 0, min(2 * self._patience, _MOST_MISSES)
         try:
-            self._head = remembered(self._parts()[1], self._encoding, head, pseudonyms)
+            self._head = remembered(self._parts(sop_class)[1], self._encoding, head, pseudonyms)
+            self._sop_class = sop_class
         except OperationRefused:
             self._head = None
 
-    def _parts(self) -> tuple[Rewriter, Pseudonymisation]:
-        editor = Pseudonymisation(self._policy, self._encoding, Purpose.OBJECT, self._key)
+    def _parts(self, sop_class: str) -> tuple[Rewriter, Pseudonymisation]:
+        editor = Pseudonymisation(self._policy, self._encoding, Purpose.OBJECT, self._key, sop_class)
         return Rewriter(self._encoding, editor), editor
 
 

@@ -27,6 +27,12 @@ TEXT: Final = EXTENDED | frozenset(("AE", "AS", "CS", "DA", "DS", "DT", "IS", "T
 #: What stands where a value is wanted and none may be told.
 ANONYMIZED: Final = "ANONYMIZED"
 
+#: Bytes of text beyond ASCII that are decoded, and of text whose words are looked at: 64 KiB take some 20 ms, in which
+#: nobody else is served, and no text that people read is as long.
+MAX_TEXT: Final = 64 * 1024
+#: Bytes of (0008,0005): some dozen character sets, where the standard has thirty. What was read is remembered.
+MAX_CHARACTER_SETS: Final = 1024
+
 _ESCAPE: Final = 0x1B
 _REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 #: Most characters of a value (PS3.5 Table 6.2-1); of a component group for PN.
@@ -58,7 +64,7 @@ def texts_of(raw: bytes, vr: str, character_sets: bytes) -> list[str]:
 
     @param raw: the value as it was on the wire.
     @param character_sets: the value of (0008,0005) in effect, as it was on the wire.
-    @raise Unreadable: the bytes are not of these character sets, or the character sets are unknown.
+    @raise Unreadable: the bytes are not of these character sets, or too many, or the character sets are unknown.
     """
     text = decode(raw, vr, character_sets)
     if vr in SINGLE_TEXT:
@@ -73,7 +79,7 @@ def decode(raw: bytes, vr: str, character_sets: bytes) -> str:
     if raw.isascii() and _ESCAPE not in raw:
         # All character sets of the standard have ASCII, or JIS X 0201's version of it, in their lower half.
         return raw.decode("ascii")
-    if vr not in EXTENDED:
+    if vr not in EXTENDED or len(raw) > MAX_TEXT:
         raise Unreadable
     encodings = _encodings_of(character_sets)
     try:
@@ -142,9 +148,15 @@ def _encode(text: str, encodings: tuple[str, ...]) -> bytes:
     return text.encode(encodings[0]) if len(encodings) == 1 else encode_string(text, list(encodings))
 
 
-@lru_cache(maxsize=256)
 def _encodings_of(character_sets: bytes) -> tuple[str, ...]:
     """The Python encodings of (0008,0005); the default repertoire is read as Latin-1, as its writers mean it."""
+    if len(character_sets) > MAX_CHARACTER_SETS:
+        raise Unreadable
+    return _remembered_encodings_of(character_sets)
+
+
+@lru_cache(maxsize=256)
+def _remembered_encodings_of(character_sets: bytes) -> tuple[str, ...]:
     try:
         names = [name.strip(" \0") for name in character_sets.decode("ascii").split("\\")]
         return tuple(python_encoding[name] for name in names)

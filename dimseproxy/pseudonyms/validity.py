@@ -13,7 +13,7 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Final
 
-from dimseproxy.privacy.identity import WELL_KNOWN_UIDS, Kind
+from dimseproxy.privacy.identity import Kind
 
 
 class Use(Enum):
@@ -32,6 +32,8 @@ _LONGEST: Final[Mapping[Use, int]] = MappingProxyType({Use.UID: 64, Use.SHORT: 1
 #: An original may be any text that a data set can hold, also one that breaks the limits of its VR.
 _LONGEST_ORIGINAL: Final = 10_240
 
+#: All UIDs below it are for the standard to give (PS3.5 Annex A).
+_STANDARD_ROOT: Final = "1.2.840.10008."
 # PS3.5 9.1: components without leading zeros.  One component alone names nothing.
 _UID: Final = re.compile(r"(?:0|[1-9][0-9]*)(?:\.(?:0|[1-9][0-9]*))+")
 # Printable ASCII, without the backslash that separates values and the wildcards of PS3.4 C.2.2.2.4: a pseudonym must
@@ -64,7 +66,7 @@ def fault_of_pseudonym(use: Use, value: str) -> str | None:
     if use is Use.UID:
         if not _UID.fullmatch(value):
             return "is no valid UID"
-        if value.startswith(WELL_KNOWN_UIDS):
+        if value.startswith(_STANDARD_ROOT):
             return "is a UID of the DICOM standard"
     elif not _TEXT.fullmatch(value):
         return "has characters that no pseudonym may have"

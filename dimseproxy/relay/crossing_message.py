@@ -18,7 +18,7 @@ from dimseproxy.dimse.sop_classes import FILTERED_SUBSCRIPTION, INVENTORY_CREATI
 from dimseproxy.dimse.status import Status, is_pending
 from dimseproxy.errors import OperationRefused
 from dimseproxy.privacy.identifiers import Direction
-from dimseproxy.privacy.identity import WELL_KNOWN_UIDS, Identity, Kind
+from dimseproxy.privacy.identity import Identity, Kind, is_identifying
 from dimseproxy.privacy.new_uids import new_uid
 from dimseproxy.pseudonyms.interfaces import Pseudonyms, SourceRefused, SourceUnavailable
 from dimseproxy.relay.crossing import CrossedRequest, Way
@@ -94,7 +94,7 @@ class CrossingMessage:
             return found
         for element in _INSTANCE_UIDS:
             uid = self._command.command_set.text(element)
-            if uid and not uid.startswith(WELL_KNOWN_UIDS):
+            if is_identifying(Kind.INSTANCE, uid):
                 found[element] = uid
         return found
 

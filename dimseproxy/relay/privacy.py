@@ -53,17 +53,23 @@ class Privacy:
         """
         return not self.outbound_holds_originals or self.policy.accepts_new_instances
 
-    def editor(self, direction: Direction, encoding: Encoding, purpose: Purpose) -> Pseudonymisation | Reidentification:
-        """What edits one data set."""
+    def editor(
+        self, direction: Direction, encoding: Encoding, purpose: Purpose, sop_class: str
+    ) -> Pseudonymisation | Reidentification:
+        """
+        What edits one data set.
+
+        @param sop_class: that of the command set it came with; empty where there is none.
+        """
         if direction is Direction.TO_PSEUDONYMS:
-            return Pseudonymisation(self.policy, encoding, purpose, self.key())
+            return Pseudonymisation(self.policy, encoding, purpose, self.key(), sop_class)
         if not self.outbound_holds_originals:
             unknown = UnknownPseudonym.PASS
         elif self.policy.accepts_new_instances:
             unknown = UnknownPseudonym.NEW_INSTANCES
         else:
             unknown = UnknownPseudonym.REFUSE
-        return Reidentification(self.policy, encoding, self.key(), unknown)
+        return Reidentification(self.policy, encoding, self.key(), unknown, purpose)
 
     def memory(self, encoding: Encoding) -> HeadMemory:
         """What remembers the heads of objects that go to the side of the pseudonyms."""

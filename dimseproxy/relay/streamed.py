@@ -11,7 +11,7 @@ from twisted.python.failure import Failure
 
 from dimseproxy.dataset.rewriter import Rewriter
 from dimseproxy.dataset.vr import PIXEL_DATA
-from dimseproxy.dimse.command_set import CommandField
+from dimseproxy.dimse.command_set import CommandField, Element
 from dimseproxy.dimse.parts import Command, DataSetFragment, Part
 from dimseproxy.dimse.status import Status
 from dimseproxy.errors import OperationRefused
@@ -74,11 +74,12 @@ class Streamed(CrossingMessage):
             self._memory = way.memory(self._command.context_id, encoding)
             if self.held < self._memory.length and not fragment.is_last:
                 return False
-            replay = self._memory.recognise(self._beginning)
+            replay = self._memory.recognise(self._beginning, self._sop_class)
         if replay is not None:
             self._rewriter = self._editor = replay
         else:
-            editor = way.privacy.editor(way.direction, encoding, Purpose.OBJECT if is_object else Purpose.ANSWER)
+            purpose = Purpose.OBJECT if is_object else Purpose.ANSWER
+            editor = way.privacy.editor(way.direction, encoding, purpose, self._sop_class)
             self._rewriter, self._editor = Rewriter(encoding, editor), editor
         self._feed(self._beginning, fragment.is_last)
         if replay is not None or self._memory is None:
@@ -236,7 +237,7 @@ class Streamed(CrossingMessage):
             return
         bulk = rewriter.bulk
         if bulk is not None and bulk[0] == PIXEL_DATA and bulk[1] is not None and self._editor.overlay is None:
-            self._memory.consider(views, rewriter.scanned, self._values)
+            self._memory.consider(views, rewriter.scanned, self._values, self._sop_class)
 
     def _leave_late(self, parts: Sequence[Part]) -> None:
         super()._leave_late(parts)
@@ -290,13 +291,18 @@ class Streamed(CrossingMessage):
     def _blank(self) -> None:
         """Send native pixel data through what blanks its regions, where the policy says so."""
         overlay = self._editor.overlay
-        if overlay is not None and isinstance(self._rewriter, Rewriter) and self._rewriter.overlay is None:
-            bulk = self._rewriter.bulk
-            if bulk is not None and bulk[0] in FLOAT_PIXEL_DATA:
+        if overlay is not None and isinstance(self._rewriter, Rewriter):
+            # The first bulk value may be another one, such as a look-up table.
+            tag, length = self._rewriter.bulk or (0, None)
+            if tag in FLOAT_PIXEL_DATA:
                 raise OperationRefused(Status.PROCESSING_FAILURE, "Float pixel data cannot be blanked")
-            if bulk is not None and bulk[1] not in (overlay.length, overlay.length + 1):
+            if tag == PIXEL_DATA and length not in (overlay.length, overlay.length + 1):
                 raise OperationRefused(Status.PROCESSING_FAILURE, "The pixel data is not as long as the image says")
             self._rewriter.overlay = overlay.apply
+
+    @property
+    def _sop_class(self) -> str:
+        return self._command.command_set.text(Element.AFFECTED_SOP_CLASS_UID)
 
     @property
     def _is_guarded(self) -> bool:

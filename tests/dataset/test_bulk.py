@@ -111,6 +111,11 @@ class FlowTests(SynchronousTestCase):
         driver.feed(is_last=True)
         self.assertEqual(driver.flushes, [[data]])
 
+    def test_so_is_one_before_it_is_known_what_the_pixels_show(self) -> None:
+        for tag, length in ((0x00280009, 65_538), (0x00280009, 0xFFFFFFFF)):
+            driver = Driver(EXPLICIT).feed(element(tag, "OB", b"", length=length))
+            self.assertEqual((driver.flushes, driver.rewriter.opaque), ([], 0))
+
     def test_so_is_one_in_an_item(self) -> None:
         content = item(element(PIXELS, "OW", bytes(100_000)), is_defined=False)
         data = element(0x00880200, "SQ", content, length=0xFFFFFFFF) + SEQUENCE_DELIMITER + HEAD[:0]

@@ -8,7 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import TestCase
 
-from dimseproxy.privacy.dates import cap_age, derive_age, shift, shift_days, shift_range, split_range
+from dimseproxy.privacy import dates
+from dimseproxy.privacy.dates import (
+    cap_age,
+    derive_age,
+    parse_date,
+    shift,
+    shift_date,
+    shift_days,
+    shift_range,
+    split_range,
+)
 
 KEY = b"k" * 32
 #: Far enough from both ends of the calendar that no shift leaves it.
@@ -101,11 +111,18 @@ class Shift(TestCase):
         ):
             self.assertIsNone(shift("DT", value, 1), value)
 
-    def test_a_time_stays(self) -> None:
-        self.assertEqual(shift("TM", "120001.5", 17), "120001.5")
+    def test_no_cache_keeps_what_is_too_long_for_a_date(self) -> None:
+        for function, cache in (
+            (shift_date, dates._shift_date),
+            (lambda value, _: parse_date(value), dates._parse_date),
+        ):
+            before = cache.cache_info().misses
+            self.assertIsNone(function("20240301" * 4, 1))
+            self.assertEqual(cache.cache_info().misses, before)
 
     def test_nothing_else_moves(self) -> None:
-        self.assertIsNone(shift("LO", "20240301", 1))
+        for vr in ("LO", "TM"):
+            self.assertIsNone(shift(vr, "20240301", 1), vr)
 
 
 class Ranges(TestCase):

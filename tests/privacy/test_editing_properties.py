@@ -81,6 +81,6 @@ class Properties(TestCase):
     def test_what_is_only_mapped_comes_back_as_it_was(self, original: Dataset, encoding: Encoding, step: int) -> None:
         source = Source()
         left = self.sent(original, MAPPING, encoding, source, step)
-        editor = Reidentification(MAPPING, encoding, KEY, UnknownPseudonym.REFUSE)
+        editor = Reidentification(MAPPING, encoding, KEY, UnknownPseudonym.REFUSE, Purpose.ANSWER)
         back = through(editor, left, encoding, source.originals_of, step, budget=1)
         self.assertEqual(decoded(back, encoding), decoded(encoded(original, encoding), encoding))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from twisted.trial.unittest import TestCase
 
+from dimseproxy.errors import OperationRefused
+from dimseproxy.privacy import guard as module
 from dimseproxy.privacy.guard import Guard
 
 
@@ -44,25 +46,33 @@ class Identifiers(TestCase):
     def test_it_is_found_across_two_pieces(self) -> None:
         self.assertTrue(guard("PAT-4711").finds([b"x PAT", memoryview(b"-4711 x")]))
 
+    def test_a_search_that_would_take_too_long_is_refused(self) -> None:
+        self.patch(module, "MAX_SEARCHED", 40)
+        self.assertFalse(guard("PAT-4711", "PAT-4712").finds([b"x" * 20]))
+        self.assertRaises(OperationRefused, guard("PAT-4711", "PAT-4712").finds, [b"x" * 21])
+
     def test_short_values_are_not_looked_for(self) -> None:
-        self.assertFalse(guard("471").finds([b"471"]))
+        self.assertFalse(guard("A71").finds([b"A71"]))
+
+    def test_short_numbers_are_not_looked_for(self) -> None:
+        self.assertFalse(guard("1024", "20000").finds([b"-1024 ", b"20000"]))
 
     def test_a_number_within_a_longer_number_is_another(self) -> None:
-        self.assertFalse(guard("4711").finds([b"2.25.9471123", b" 14711", b"47110"]))
+        self.assertFalse(guard("471147").finds([b"2.25.947114723", b" 1471147", b"4711470"]))
 
     def test_it_looks_beyond_a_number_that_is_another(self) -> None:
-        self.assertTrue(guard("4711").finds([b"47112 4711"]))
+        self.assertTrue(guard("471147").finds([b"4711472 471147"]))
 
     def test_a_number_beside_letters_is_found(self) -> None:
-        self.assertTrue(guard("4711").finds([b"PAT4711X"]))
+        self.assertTrue(guard("471147").finds([b"PAT471147X"]))
 
     def test_a_long_number_is_found_anywhere(self) -> None:
         self.assertTrue(guard("123456789012").finds([b"91234567890129"]))
 
     def test_lengths_and_tags_are_no_neighbours(self) -> None:
         # Implicit and explicit little endian: the next group is 0038; big endian: the length is 48.
-        self.assertTrue(guard("4711").finds([b"\x04\0\0\0" + b"4711" + b"\x38\0\x10\0"]))
-        self.assertTrue(guard("4711").finds([b"LO\x00\x30" + b"4711 and so on"]))
+        self.assertTrue(guard("471147").finds([b"\x06\0\0\0" + b"471147" + b"\x38\0\x10\0"]))
+        self.assertTrue(guard("471147").finds([b"LO\x00\x30" + b"471147 and so on"]))
 
     def test_what_we_write_ourselves_is_no_find(self) -> None:
         self.assertFalse(guard("ANONYM", own=("ANONYMIZED",)).finds([b"ANONYMIZED"]))

@@ -139,6 +139,9 @@ class ReadingTests(SynchronousTestCase):
         self.assertEqual(refusal.status, Status.IDENTIFIER_DOES_NOT_MATCH)
         self.assertIn(comment, refusal.comment)
 
+    def test_more_character_sets_than_there_are_are_refused(self) -> None:
+        self.assert_refused(explicit(0x00080005, b"CS", b"ISO_IR 100\\" * 94), comment="character sets")
+
     def test_keys_come_in_the_order_of_their_tags(self) -> None:
         data = explicit(PATIENT_ID, b"LO", b"AB") + explicit(0x00080020, b"DA", b"")
         self.assertEqual([key.tag for key in read_keys(data, EXPLICIT)], [0x00080020, PATIENT_ID])

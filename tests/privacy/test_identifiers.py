@@ -86,6 +86,15 @@ class MappedTests(Case):
         self.assert_sent({"FrameOfReferenceUID": uid}, {"FrameOfReferenceUID": uid})
         self.assertEqual(query({"FrameOfReferenceUID": uid}).wanted(), frozenset())
 
+    def test_a_real_uid_below_the_root_of_the_standard_matches_nothing(self) -> None:
+        self.assert_nothing({UID: "1.2.840.10008.5.1.4.1.1.2.80017"})
+
+    def test_what_identifies_though_the_table_lacks_it_is_asked_for_and_not_matched(self) -> None:
+        for keyword, value in (("PatientBirthDateInAlternativeCalendar", "5711-*"), ("RetrieveURL", "*1.2.3*")):
+            with self.subTest(keyword=keyword):
+                self.assert_nothing({keyword: value})
+                self.assert_sent({keyword: ""}, {keyword: ""})
+
     def test_a_transaction_uid_is_the_same_on_both_sides(self) -> None:
         self.assert_sent({"TransactionUID": "1.2.3"}, {"TransactionUID": "1.2.3"})
 
@@ -241,6 +250,10 @@ class PrivateTests(Case):
     def test_one_without_a_creator_is_left_out(self) -> None:
         policy = compile_policy(private_attributes="keep")
         self.assert_sent({0x00091001: "A", "PatientID": ""}, {"PatientID": ""}, policy)
+
+    def test_one_whose_creator_is_two_values_is_left_out(self) -> None:
+        policy = compile_policy(private_attributes=["ACME"])
+        self.assert_sent({**PRIVATE, 0x00090010: "ACME\\Meier"}, {"PatientID": ""}, policy)
 
     def test_one_that_may_be_a_sequence_is_left_out(self) -> None:
         policy = compile_policy(private_attributes="keep")

@@ -148,6 +148,26 @@ class BasicProfileTests(CaseOfPolicy):
 class OptionTests(CaseOfPolicy):
     """PS3.15 E.3."""
 
+    def test_what_identifies_though_the_table_lacks_it_is_protected(self) -> None:
+        self.assert_actions(
+            compile_policy(options=OPTIONS),
+            PatientBirthDateInAlternativeCalendar=Action.REMOVE, PatientDeathDateInAlternativeCalendar=Action.REMOVE,
+            PatientAlternativeCalendar=Action.REMOVE, ContactDisplayName=Action.REMOVE, ContactURI=Action.REMOVE,
+            BreedRegistrationNumber=Action.DUMMY, PlacerOrderNumberProcedure=Action.REMOVE,
+            FillerOrderNumberProcedure=Action.REMOVE, PlacerOrderNumberImagingServiceRequestRetired=Action.REMOVE,
+            FillerOrderNumberImagingServiceRequestRetired=Action.REMOVE, OwnerID=Action.REMOVE,
+            CommentsOnTheScheduledProcedureStep=Action.REMOVE, HL7InstanceIdentifier=Action.DUMMY,
+        )  # fmt: skip
+
+    def test_urls_are_removed_unless_they_are_of_codes(self) -> None:
+        self.assert_actions(
+            compile_policy(),
+            RetrieveURL=Action.REMOVE, RetrieveURI=Action.REMOVE, StorageURL=Action.REMOVE,
+            StoredInstanceBaseURI=Action.REMOVE, FolderAccessURI=Action.REMOVE, FileAccessURI=Action.REMOVE,
+            FilenameInContainer=Action.REMOVE, UniformResourceLocatorTrial=Action.REMOVE,
+            CodingSchemeURL=Action.KEEP, URNCodeValue=Action.KEEP,
+        )  # fmt: skip
+
     def test_device_identity(self) -> None:
         self.assert_actions(
             compile_policy(options=["retain-device-identity"]),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dimseproxy.dataset.rewriter import Rewriter
 from dimseproxy.errors import OperationRefused
+from dimseproxy.privacy import pending
 from dimseproxy.privacy.identity import Identity, Kind
+from dimseproxy.privacy.pending import MAX_VALUES
 from dimseproxy.privacy.policy import compile_policy
 from dimseproxy.privacy.pseudonymisation import Pseudonymisation, Purpose
-from tests.privacy.editing import ENCODINGS, EXPLICIT, KEY, encoded, plain, pseudonym_of, through
+from tests.privacy.editing import ENCODINGS, EXPLICIT, IMPLICIT, KEY, encoded, plain, pseudonym_of, through
 from tests.privacy.objects import (
     BASIC,
     CT,
@@ -75,6 +77,25 @@ class Mapped(Editing):
         found = (left.SOPClassUID, left.FrameOfReferenceUID, left.ReferencedImageSequence[0].ReferencedSOPInstanceUID)
         self.assertEqual(found, (CT, known, known))
 
+    def test_an_instance_below_the_root_of_the_standard_is_mapped(self) -> None:
+        uid = f"{CT}.80017.20240115"
+        original = ct(StudyInstanceUID=uid, SOPInstanceUID=f"{uid}.1", ReferencedImageSequence=items(reference(uid)))
+        self.sent(original, BASIC)
+        self.assertNotIn(uid.encode(), self.left)
+
+    def test_a_patient_id_does_not_become_a_uid_of_the_standard_by_its_vr(self) -> None:
+        data = encoded(ct(PatientID=CT), EXPLICIT)
+        place = data.index(b"\x10\0\x20\0LO") + 4
+        editor = Pseudonymisation(BASIC, EXPLICIT, Purpose.OBJECT, KEY)
+        self.assertRaises(
+            OperationRefused,
+            through,
+            editor,
+            data[:place] + b"UI" + data[place + 2 :],
+            EXPLICIT,
+            self.source.pseudonyms_of,
+        )
+
     def test_every_value_of_several_is_mapped(self) -> None:
         left = self.sent(
             data_set(FailedSOPInstanceUIDList=["1.2.3.5", "1.2.840.10008.1.4.1.1", "1.2.3.6"]),
@@ -98,6 +119,30 @@ class Mapped(Editing):
         found = [left.ReferencedStudySequence[0].ReferencedSOPInstanceUID, left.StudyInstanceUID]
         self.assertEqual(found, [pseudonym_of(Identity(Kind.STUDY, STUDY))] * 2)
         self.assertEqual(left.ReferencedImageSequence[0].ReferencedSOPInstanceUID, "1.2.3.5")
+
+    def test_a_list_of_more_values_than_can_be_looked_up_is_refused(self) -> None:
+        original = ct(FailedSOPInstanceUIDList=[f"1.{number}" for number in range(MAX_VALUES + 1)])
+        comment = str(self.assertRaises(OperationRefused, self.sent, original, BASIC, IMPLICIT))
+        self.assertIn("too many values", comment)
+
+    def test_lists_of_more_values_than_can_be_looked_up_together_are_refused(self) -> None:
+        self.patch(pending, "MAX_IDENTITIES", 5)
+        original = ct(FailedSOPInstanceUIDList=["1.2.3.5", "1.2.3.6"])
+        self.assertIn("too many values", self.refused(original, BASIC))
+
+    def test_a_long_list_is_scanned_and_answered_in_portions(self) -> None:
+        original = data_set(FailedSOPInstanceUIDList=[f"1.2.{number}" for number in range(4000)], Modality="CT")
+        editor = Pseudonymisation(BASIC, IMPLICIT, Purpose.ANSWER, KEY)
+        rewriter = Rewriter(IMPLICIT, editor)
+        rewriter.feed([memoryview(encoded(original, IMPLICIT))], True)
+        self.assertTrue(rewriter.work(100))
+        while rewriter.work(100):
+            pass
+        answers = self.source.pseudonyms_of(editor.wanted())
+        portions = 1
+        while editor.resolve(answers, 1000):
+            portions += 1
+        self.assertGreaterEqual(portions, 4)
 
     def test_an_empty_value_stays_empty(self) -> None:
         left = self.sent(ct(PatientID="", FrameOfReferenceUID=""), BASIC)

@@ -8,10 +8,12 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 
 from dimseproxy.dataset.encoding import Encoding
+from dimseproxy.errors import OperationRefused
 from dimseproxy.privacy.dates import shift, shift_days
+from dimseproxy.privacy.guard import MAX_NEEDLES
 from dimseproxy.privacy.policy import Blank, Policy, compile_policy
-from dimseproxy.privacy.pseudonymisation import Purpose
-from tests.privacy.editing import BIG_ENDIAN, ENCODINGS, EXPLICIT, IMPLICIT, KEY, plain
+from dimseproxy.privacy.pseudonymisation import Pseudonymisation, Purpose
+from tests.privacy.editing import BIG_ENDIAN, ENCODINGS, EXPLICIT, IMPLICIT, KEY, encoded, plain, through
 from tests.privacy.objects import (
     ANY_DATES,
     BASIC,
@@ -21,6 +23,7 @@ from tests.privacy.objects import (
     Editing,
     ct,
     data_set,
+    items,
 )
 
 
@@ -55,6 +58,11 @@ class Guarded(Editing):
         policy = compile_policy(replace={0x00080080: "Meier Klinik"})
         self.assertFalse(self.check(ct(InstitutionName="Clinic"), policy))
 
+    def test_a_patient_with_more_numbers_than_can_be_looked_for_is_refused(self) -> None:
+        original = ct(OtherPatientIDs=[f"ID{number:06}" for number in range(MAX_NEEDLES + 2)])
+        self.sent(original, BASIC, IMPLICIT)
+        self.assertIn("too many", str(self.assertRaises(OperationRefused, self.editor.check, [self.left])))
+
     def test_switched_off_it_finds_nothing(self) -> None:
         self.assertFalse(self.check(ct(ImageComments="for Meier"), compile_policy(keep=[0x00204000], guard="off")))
 
@@ -67,6 +75,13 @@ class BurnedIn(Editing):
     def test_an_object_that_may_show_text_is_refused(self) -> None:
         for original in (self.image(), self.image(SOPClassUID=CT, BurnedInAnnotation="YES")):
             self.assertIn("may show text", self.refused(original, BASIC))
+
+    def test_it_is_refused_whatever_long_value_comes_first(self) -> None:
+        original = self.image(SOPClassUID=CT, BurnedInAnnotation="YES")
+        original.add_new(0x00280009, "AT", [0x00181063] * 17_500)
+        editor = Pseudonymisation(BASIC, IMPLICIT, Purpose.OBJECT, KEY)
+        data = encoded(original, IMPLICIT)
+        self.assertRaises(OperationRefused, through, editor, data, IMPLICIT, self.source.pseudonyms_of)
 
     def test_it_passes_where_the_policy_says_so(self) -> None:
         self.assertEqual(self.sent(self.image(), compile_policy(burned_in="pass")).PixelData, b"\xff" * 20)
@@ -91,6 +106,26 @@ class BurnedIn(Editing):
         original["PixelData"].is_undefined_length = True
         original["PixelData"].VR = "OB"
         self.refused(original, policy)
+
+    def test_the_class_of_the_command_set_counts_too(self) -> None:
+        original = self.image(SOPClassUID=CT)
+        for policy in (BASIC, compile_policy(burned_in="blank", blanks=[Blank(((0, 1, 5, 1),))])):
+            self.assertIn("another SOP class", self.refused_with(SC, original, policy))
+        del original.SOPClassUID
+        self.assertIn("may show text", self.refused_with(SC, original, BASIC))
+
+    def test_a_film_is_refused_unless_the_policy_lets_text_pass(self) -> None:
+        box = data_set(SamplesPerPixel=1, Rows=1, Columns=2, BitsAllocated=8, PixelData=b"ab")
+        for keyword in ("BasicGrayscaleImageSequence", "BasicColorImageSequence"):
+            film = data_set(ImageBoxPosition=1, **{keyword: items(box)})
+            self.assertIn("film", self.refused(film, BASIC, Purpose.ANSWER))
+            self.assertIn(keyword, self.sent(film, compile_policy(burned_in="pass"), purpose=Purpose.ANSWER))
+
+    def refused_with(self, sop_class: str, original: Dataset, policy: Policy) -> str:
+        """The comment of the refusal of an object whose command set says this class."""
+        editor = Pseudonymisation(policy, EXPLICIT, Purpose.OBJECT, KEY, sop_class)
+        data = encoded(original, EXPLICIT)
+        return str(self.assertRaises(OperationRefused, through, editor, data, EXPLICIT, self.source.pseudonyms_of))
 
     def test_an_answer_shows_nothing(self) -> None:
         answer = data_set(SOPClassUID=SC, PatientID="PAT-4711")

@@ -55,6 +55,15 @@ class Private(Editing):
         left = self.sent(self.original("Other"), compile_policy(private_attributes=["ACME 1.0"]))
         self.assertEqual([element.tag for element in left if element.tag.is_private], [])
 
+    def test_a_creator_of_two_values_goes_whole(self) -> None:
+        original = ct()
+        original.add_new(0x00190010, "LO", ["GEMS_ACQU_01", "Meier"])
+        for policy in (
+            compile_policy(private_attributes=["GEMS_ACQU_01"]),
+            compile_policy(options=["retain-safe-private"]),
+        ):
+            self.assertNotIn(0x00190010, self.sent(original, policy))
+
     def test_an_element_that_no_creator_reserved_goes(self) -> None:
         original = ct()
         original.add_new(0x00191001, "LO", "nobody's")

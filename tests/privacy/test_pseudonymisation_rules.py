@@ -9,7 +9,8 @@ from dimseproxy.privacy.identity import Identity, Kind
 from dimseproxy.privacy.method import method_attributes
 from dimseproxy.privacy.policy import compile_policy
 from dimseproxy.privacy.pseudonymisation import Purpose
-from tests.privacy.editing import ENCODINGS, KEY, plain, pseudonym_of
+from dimseproxy.privacy.values import MAX_TEXT
+from tests.privacy.editing import ENCODINGS, IMPLICIT, KEY, plain, pseudonym_of
 from tests.privacy.objects import (
     ANY_DATES,
     BASIC,
@@ -83,6 +84,38 @@ class Protected(Editing):
     def test_a_dummy_is_valid_and_says_nothing(self) -> None:
         left = self.sent(ct(VerifyingOrganization="Clinic", AcquisitionDateTime="20240115120000"), BASIC)
         self.assertEqual((left.VerifyingOrganization, left.AcquisitionDateTime), ("ANONYMIZED", "19000101000000"))
+
+    def test_thousands_of_dates_are_emptied(self) -> None:
+        original = ct()
+        original.add_new(0x00080022, "DA", ["20240115"] * 7500)
+        self.assertEqual(self.sent(original, ANY_DATES, IMPLICIT).AcquisitionDate, "")
+
+    def test_a_text_that_is_too_long_to_be_cleaned_goes(self) -> None:
+        policy = compile_policy(options=["clean-descriptors"])
+        for length, stays in ((MAX_TEXT, True), (MAX_TEXT + 2, False)):
+            original = ct(ImageComments="CT" + " " * (length - 4) + "CT")
+            self.assertEqual("ImageComments" in self.sent(original, policy, IMPLICIT), stays)
+
+    def test_a_date_under_a_vr_that_is_none_of_a_date_does_not_leave(self) -> None:
+        for vr in ("TM", "LO"):
+            original = ct()
+            original["StudyDate"].VR = vr
+            self.assertEqual(self.sent(original, ANY_DATES)["StudyDate"].value, "", vr)
+            self.assertNotIn(b"20240115", self.left)
+
+    def test_a_date_under_the_vr_of_another_date_moves_as_the_dictionary_says(self) -> None:
+        moved = shift("DA", "20240115", shift_days(KEY, "PAT-4711", -365, -1))
+        original = ct()
+        original["StudyDate"].VR = "DT"
+        self.assertEqual(self.sent(original, ANY_DATES)["StudyDate"].value, moved)
+
+    def test_an_object_whose_pixel_data_are_elsewhere_is_refused(self) -> None:
+        original = ct(PixelDataProviderURL=f"https://pacs.example.org/{STUDY}")
+        self.assertIn("elsewhere", self.refused(original, BASIC))
+
+    def test_it_passes_where_the_policy_keeps_the_address(self) -> None:
+        policy = compile_policy(keep=[0x00287FE0])
+        self.assertIn("PixelDataProviderURL", self.sent(ct(PixelDataProviderURL="https://pacs.example.org"), policy))
 
     def test_a_replacement_is_written(self) -> None:
         policy = compile_policy(replace={0x00080080: "Klinik Süd"}, guard="off")

@@ -150,6 +150,36 @@ class Unknown(Returning):
         self.not_returned(sent)
         self.assertEqual(self.returned(sent, BASIC, unknown=NEW).StudyInstanceUID, STUDY)
 
+    def test_a_new_instance_of_no_patient_or_no_study_is_refused(self) -> None:
+        for keyword in ("PatientID", "StudyInstanceUID"):
+            for value in (None, "", "1.2.840.10008.1.1"):
+                sent = self.made_anew("1.2.97")
+                if value is None:
+                    delattr(sent, keyword)
+                else:
+                    setattr(sent, keyword, value)
+                self.not_returned(sent, unknown=NEW)
+
+    def test_one_of_two_studies_is_refused(self) -> None:
+        sent = self.made_anew("1.2.97")
+        sent.StudyInstanceUID = [sent.StudyInstanceUID, "1.2.840.10008.1.1"]
+        self.assertIn("no known study", self.not_returned(sent, unknown=NEW))
+
+    def test_an_instance_of_the_standard_is_none_that_was_given_out(self) -> None:
+        sent = self.sent(ct(), BASIC)
+        for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
+            setattr(sent, keyword, "1.2.840.10008.1.1")
+        self.assertIn("no known study", self.not_returned(sent))
+
+    def test_an_instance_that_was_given_out_comes_back_without_a_patient_id(self) -> None:
+        back = self.returned(self.sent(ct(PatientID=""), BASIC), BASIC)
+        self.assertEqual(back.SOPInstanceUID, INSTANCE)
+
+    def test_what_is_no_object_may_name_nobody(self) -> None:
+        editor = Reidentification(BASIC, EXPLICIT, KEY, NEW, Purpose.ANSWER)
+        answer = encoded(data_set(Modality="CT"), EXPLICIT)
+        self.assertEqual(through(editor, answer, EXPLICIT, self.source.originals_of), answer)
+
     def test_its_uids_become_uids_of_our_own(self) -> None:
         back = self.returned(self.made_anew("1.2.97"), BASIC, unknown=NEW)
         found = (back.SOPInstanceUID, back.SeriesInstanceUID, back.FrameOfReferenceUID)

@@ -315,6 +315,10 @@ class MemoryTests(Remembering):
                 remembered.append(number)
         self.assertLess(len(remembered), 10)
 
+    def test_one_whose_command_set_names_another_class_is_not_recognised(self) -> None:
+        self.learn(an_object(1))
+        self.assertIsNone(self.memory.recognise([memoryview(self.data(an_object(2)))], "1.2.3"))
+
     def test_a_deflated_head_is_not_remembered(self) -> None:
         memory = HeadMemory(BASIC, DEFLATED, KEY)
         for _ in range(3):

@@ -41,6 +41,11 @@ class AttributeTests(TestCase):
         row = rows_of(compile_policy())[tag("AcquisitionDate")]
         self.assertEqual(row, ("Acquisition Date", "empty", "Table E.1-1: X/Z"))
 
+    def test_what_identifies_though_the_table_lacks_it_is_there(self) -> None:
+        rows = rows_of(compile_policy())
+        self.assertIn("another calendar", rows[tag("PatientBirthDateInAlternativeCalendar")][2])
+        self.assertIn("an address", rows[tag("RetrieveURL")][2])
+
     def test_lists_are_there(self) -> None:
         policy = compile_policy(remove=[tag("Rows"), 0x00189999], keep=[tag("Modality")], replace={0x00100010: "A^B"})
         rows = rows_of(policy)

@@ -14,7 +14,7 @@ from pydicom.filewriter import write_dataset
 from twisted.trial.unittest import TestCase
 
 from dimseproxy.errors import OperationRefused
-from dimseproxy.privacy.values import Unreadable, check_pseudonym, encode, texts_of
+from dimseproxy.privacy.values import MAX_TEXT, Unreadable, check_pseudonym, encode, texts_of
 
 #: Specific Character Set, and a text of it.
 TEXTS = {
@@ -124,6 +124,15 @@ class TextsOf(TestCase):
         except Unreadable:
             return
         self.assertTrue(found)
+
+
+class CharacterSets(TestCase):
+    def test_a_text_beyond_ascii_is_read_up_to_a_limit(self) -> None:
+        self.assertEqual(len(texts_of(b"\xfc" * MAX_TEXT, "UT", b"ISO_IR 100")[0]), MAX_TEXT)
+        self.assertRaises(Unreadable, texts_of, b"\xfc" * (MAX_TEXT + 1), "UT", b"ISO_IR 100")
+
+    def test_more_than_there_are_are_not_read(self) -> None:
+        self.assertRaises(Unreadable, texts_of, b"\xfc", "LO", b"ISO_IR 100\\" * 94)
 
 
 class Encode(TestCase):

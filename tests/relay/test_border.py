@@ -188,6 +188,11 @@ class SendingTests(AtABorder):
             of(self.peer.sent).command_set.text(Element.AFFECTED_SOP_INSTANCE_UID), read(self.peer.sent).SOPInstanceUID
         )
 
+    def test_an_object_of_another_class_than_its_command_says_is_refused(self) -> None:
+        data = an_object().replace(f"{CT}\0".encode(), b"1.2.840.10008.5.1.4.1.1.4\0")
+        self.border.send(storing(data=data))
+        self.assertEqual((self.peer.sent, commands(self.user.heard)), ([], ["C-STORE-RSP"]))
+
     def test_the_pixel_data_arrives_as_it_was(self) -> None:
         self.border.send(storing())
         self.assertEqual(read(self.peer.sent).PixelData, b"\1\2" * 100)

@@ -60,6 +60,11 @@ class NewInstances(TestCase):
         found = (of(self.user.heard).command_set.text(Element.AFFECTED_SOP_INSTANCE_UID), read(self.user.heard))
         self.assertEqual((new_uid(KEY, INSTANCE),) * 2, (found[0], found[1].SOPInstanceUID))
 
+    def test_one_below_the_root_of_the_standard_is_new_like_any_other(self) -> None:
+        self.peer.hears(self.storing(f"{CT}.77"))
+        found = of(self.user.heard).command_set.text(Element.AFFECTED_SOP_INSTANCE_UID)
+        self.assertEqual(new_uid(KEY, f"{CT}.77"), found)
+
     def test_the_response_has_the_uid_that_was_sent(self) -> None:
         self.peer.hears(self.storing("1.2.97"))
         response = stored(AFFECTED_SOP_INSTANCE_UID=new_uid(KEY, "1.2.97")).command_set
