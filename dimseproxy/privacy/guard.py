@@ -22,7 +22,7 @@ from dimseproxy.privacy.plans import GUARDED_NAMES, PATIENT_BIRTH_DATE
 MIN_LENGTH: Final = 4
 MIN_NAME_LENGTH: Final = 3
 #: So are shorter numbers: a repetition time, a rescale intercept. Their VRs are not known here.
-MIN_NUMBER_LENGTH: Final = 6
+MIN_NUMBER_LENGTH: Final = 5
 #: Up to here a value is found as a whole word or number only: "ANN" is not in "SCANNER", "123456" not in long UIDs.
 MAX_WORD_LENGTH: Final = 5
 MAX_NUMBER_LENGTH: Final = 11

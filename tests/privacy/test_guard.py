@@ -55,7 +55,7 @@ class Identifiers(TestCase):
         self.assertFalse(guard("A71").finds([b"A71"]))
 
     def test_short_numbers_are_not_looked_for(self) -> None:
-        self.assertFalse(guard("1024", "20000").finds([b"-1024 ", b"20000"]))
+        self.assertFalse(guard("1024", "2000").finds([b"-1024 ", b"2000"]))
 
     def test_a_number_within_a_longer_number_is_another(self) -> None:
         self.assertFalse(guard("471147").finds([b"2.25.947114723", b" 1471147", b"4711470"]))
