@@ -379,6 +379,7 @@ class Limits(SynchronousTestCase):
             ("C-MOVEs under way on one association with", f"{get_for_move.MAX_RETRIEVES_OF_A_CALLER}"),
             ("all of these", f"{MAX_RETRIEVES:,}"),
             ("identifier of a C-MOVE", f"{get_for_move.MAX_IDENTIFIER_LENGTH // 2**20} MiB"),
+            ("Failed SOP Instance UID List", f"{get_for_move.MAX_FAILED_LIST_LENGTH // 65:,} UIDs"),
             ("answers that a caller owes", f"{MAX_SUB_OPERATIONS:,}"),
             ("storage commitments", f"{MAX_COMMITMENTS:,}"),
             ("what waits for a slow peer", f"{HIGH_WATER // 1024} KiB, and one read of {READ_SIZE // 1024} KiB; "),

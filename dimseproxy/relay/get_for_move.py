@@ -42,6 +42,8 @@ _MAX_STORAGE_CONTEXTS: Final = 127
 MAX_RETRIEVES_OF_A_CALLER: Final = 8
 #: An identifier with a list of some thousand UIDs.
 MAX_IDENTIFIER_LENGTH: Final = 1024 * 1024
+#: A UID for every sub-operation that can be counted, with a delimiter each.
+MAX_FAILED_LIST_LENGTH: Final = 65 * 65535 + 12
 
 #: In the order of preference of a PACS that may choose: what it has stored should cross as it is.
 _TRANSFER_SYNTAXES: Final = tuple(
@@ -237,8 +239,10 @@ class _Get:
         self._outbound: IAssociation | None = None
         self._get_context = 0
         self._asked: set[int] = set()
-        self._refused: Command | None = None
         self._sent: Counter[bool] = Counter()
+        #: A response of the outbound, and what there is of its data set, until that is whole.
+        self._response: CommandSet | None = None
+        self._data_set = bytearray()
         self._is_over = False
         self._is_cancelled = False
 
@@ -326,8 +330,10 @@ class _Get:
         """Sub-operations for the application, responses for the caller."""
         self._originator.progress()
         for part in parts:
+            if self._is_over:
+                return
             if part.context_id == self._get_context:
-                self._answer_caller(part)
+                self._take(part)
             elif self._application is not None:
                 self._store(self._application, part)
 
@@ -345,24 +351,45 @@ class _Get:
             )
         application.send([part])
 
-    def _answer_caller(self, part: Part) -> None:
+    def _take(self, part: Part) -> None:
+        """A response for the caller, who gets it whole: no message may come between it and its data set (Annex E)."""
+        if isinstance(part, Command):
+            self._response, self._data_set = part.command_set, bytearray()
+            if not part.command_set.has_data_set:
+                self._answer(part.command_set)
+        elif self._response is not None:
+            self._data_set += bytes(part)
+            if len(self._data_set) > MAX_FAILED_LIST_LENGTH:
+                self._answer_without_list()
+            elif part.is_last:
+                self._answer(self._response)
+
+    @property
+    def _is_answered(self) -> bool:
+        """Whether the last response is there, if perhaps not all of its Failed SOP Instance UID List."""
+        return self._response is not None and not is_pending(self._response.status)
+
+    def _answer_without_list(self) -> None:
+        if self._response is not None and self._outbound is not None:
+            self._outbound.abort(AbortSource.SERVICE_USER, 0)
+            self._data_set.clear()
+            self._answer(self._response.replace({Element.COMMAND_DATA_SET_TYPE: NO_DATA_SET}))
+
+    def _answer(self, response: CommandSet) -> None:
+        self._response = None
         context_id = self.request.context_id
-        if isinstance(part, DataSetFragment):
-            self._originator.answer([part.in_context(context_id)])
-            if part.is_last and self._is_over:
-                self._close()
-            return
-        response = part.command_set.replace(
+        answer = response.replace(
             {
                 Element.COMMAND_FIELD: CommandField.C_MOVE_RSP,
                 Element.AFFECTED_SOP_CLASS_UID: self.request.command_set.sop_class,
             }
         )
-        self._originator.answer([Command(context_id, response)])
+        parts: list[Part] = [Command(context_id, answer)]
+        if response.has_data_set:
+            parts.append(DataSetFragment(context_id, (memoryview(bytes(self._data_set)),), True))
         if not is_pending(response.status):
-            self._is_over = True
-            if not response.has_data_set:
-                self._close()
+            self._close()
+        self._originator.answer(parts)
 
     def _close(self) -> None:
         self._is_over = True
@@ -383,7 +410,7 @@ class _Get:
             self._outbound.send(parts)
 
     def leg_ended(self, leg: object) -> None:
-        if not self._is_over:
+        if not self._is_over and not self._is_answered:
             self._fail()
 
     def leg_pauses(self, leg: object) -> None:
@@ -411,7 +438,11 @@ class _Get:
 
     def outbound_ended(self) -> None:
         """The outbound aborted, or released too early."""
-        if not self._is_over:
+        if self._is_over:
+            return
+        if self._is_answered:
+            self._answer_without_list()
+        else:
             self._fail()
 
     def cut(self) -> None:

@@ -23,6 +23,11 @@ from tests.relay.test_moves import cancel, move
 JPEG = "1.2.840.10008.1.2.4.50"
 
 
+def failures(message_id: int) -> Command:
+    """A last response that a list of what failed follows."""
+    return response(CommandField.C_GET_RSP, message_id, Status.SUB_OPERATIONS_WITH_FAILURES, has_data_set=True)
+
+
 class MovesByGetTests(TestCase):
     def setUp(self) -> None:
         self.house = House.with_pacs(retrieve="get")
@@ -130,6 +135,53 @@ class MovesByGetTests(TestCase):
         self.pacs.hears(response(CommandField.C_GET_RSP, 1))
         self.house.waits(1)
         self.assertTrue(self.caller.is_over)
+
+    # A response with a Failed SOP Instance UID List
+
+    def test_a_response_and_its_list_are_sent_together(self) -> None:
+        self.caller.hears(move("OTHER"))
+        self.pacs.hears(failures(1), fragment(b"12", is_last=False))
+        self.assertEqual((self.caller.sent, self.pacs.told), ([], []))
+        self.pacs.hears(fragment(b"34"))
+        self.assertEqual((self.caller.commands, self.caller.sent[1:]), (["C-MOVE-RSP"], [fragment(b"1234")]))
+        self.assertEqual((self.pacs.told, self.other.told), (["release"], ["release"]))
+
+    def test_no_response_to_another_comes_between(self) -> None:
+        self.caller.hears(move("OTHER", 1), move("OTHER", 2))
+        first, second = self.house.pacs.associations[1:]
+        first.hears(failures(1))
+        second.hears(response(CommandField.C_GET_RSP, 2, Status.PENDING))
+        first.hears(fragment(b"1234"))
+        self.assertEqual(
+            [part.command_set.responds_to if isinstance(part, Command) else bytes(part) for part in self.caller.sent],
+            [2, 1, b"1234"],
+        )
+
+    def test_an_outbound_that_dies_within_the_list_has_answered(self) -> None:
+        self.caller.hears(move("OTHER"))
+        self.pacs.hears(failures(1), fragment(b"12", is_last=False))
+        self.pacs.ends()
+        self.assertEqual((self._status(), len(self.caller.sent)), (Status.SUB_OPERATIONS_WITH_FAILURES, 1))
+        self.assertFalse(self.caller.sent[0].command_set.has_data_set)  # type: ignore[union-attr]
+
+    def test_an_application_that_dies_within_the_list_has_taken_all(self) -> None:
+        self.caller.hears(move("OTHER"))
+        self.pacs.hears(failures(1))
+        self.other.ends()
+        self.pacs.hears(fragment(b"1234"))
+        self.assertEqual(self.caller.sent[1:], [fragment(b"1234")])
+
+    def test_a_list_without_end_is_left_out(self) -> None:
+        self.patch(get_for_move, "MAX_FAILED_LIST_LENGTH", 10)
+        self.caller.hears(move("OTHER"))
+        self.pacs.hears(failures(1), fragment(bytes(11), is_last=False), fragment(bytes(11)))
+        self.assertEqual((self._status(), len(self.caller.sent)), (Status.SUB_OPERATIONS_WITH_FAILURES, 1))
+        self.assertTrue(self.pacs.is_over)
+
+    def test_what_comes_after_the_last_response_goes_nowhere(self) -> None:
+        self.caller.hears(move("OTHER"))
+        self.pacs.hears(response(CommandField.C_GET_RSP, 1), response(CommandField.C_GET_RSP, 1), self._object(1))
+        self.assertEqual((self.caller.commands, self.other.commands), (["C-MOVE-RSP"], []))
 
     # What goes wrong
 
