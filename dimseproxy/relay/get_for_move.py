@@ -11,9 +11,7 @@ objects have; else for all storage SOP classes, each in one transfer syntax of t
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
-from functools import cache
 from typing import Final
 
 from attrs import frozen
@@ -23,109 +21,35 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from dimseproxy.association.interfaces import IAssociation, IAssociationUser, IForesees, IOutbound
-from dimseproxy.dimse.command_set import NO_DATA_SET, CommandField, CommandSet, Element
+from dimseproxy.dataset.head import failed_list
+from dimseproxy.dimse.command_set import (
+    DATA_SET_FOLLOWS,
+    NO_DATA_SET,
+    CommandField,
+    CommandSet,
+    Element,
+    response_to,
+)
 from dimseproxy.dimse.parts import Command, DataSetFragment, Part
 from dimseproxy.dimse.sop_classes import GET_OF_MOVE
-from dimseproxy.dimse.status import Status, is_done, is_pending
+from dimseproxy.dimse.status import Status, is_pending
 from dimseproxy.errors import AbortSource, AssociationAborted, AssociationFailed, OperationRefused
 from dimseproxy.relay.destinations import ApplicationDestination, ApplicationLeg
 from dimseproxy.relay.filters import Answer, Refusing
+from dimseproxy.relay.storage_contexts import all_contexts, foreseen_contexts
+from dimseproxy.relay.sub_operations import SubOperations
 from dimseproxy.ul.negotiation import own_request
 from dimseproxy.ul.pdu import ProposedContext
 from dimseproxy.ul.user_information import RoleSelection
 
 log = Logger()
 
-#: An association has 128 context ids; one is for C-GET itself.
-_MAX_STORAGE_CONTEXTS: Final = 127
 #: Each takes two associations.
 MAX_RETRIEVES_OF_A_CALLER: Final = 8
 #: An identifier with a list of some thousand UIDs.
 MAX_IDENTIFIER_LENGTH: Final = 1024 * 1024
 #: A UID for every sub-operation that can be counted, with a delimiter each.
 MAX_FAILED_LIST_LENGTH: Final = 65 * 65535 + 12
-
-#: In the order of preference of a PACS that may choose: what it has stored should cross as it is.
-_TRANSFER_SYNTAXES: Final = tuple(
-    f"1.2.840.10008.1.2{suffix}"
-    for suffix in (
-        ".1",
-        "",
-        ".4.50",
-        ".4.51",
-        ".4.57",
-        ".4.70",
-        ".4.80",
-        ".4.81",
-        ".4.90",
-        ".4.91",
-        ".5",
-        ".2",
-        ".1.99",
-        ".4.100",
-        ".4.102",
-        ".4.103",
-        ".4.201",
-        ".4.202",
-        ".4.203",
-    )
-)
-
-
-#: Objects without compression can be had in another one of these.
-_UNCOMPRESSED: Final = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2", "1.2.840.10008.1.2.2")
-
-
-@cache
-def storage_sop_classes() -> tuple[str, ...]:
-    """The storage SOP classes that are offered to an application: those of the standard, commonest first."""
-    # pydicom's table of UIDs takes a while to load, and few configurations need it.
-    import pydicom.uid
-
-    known = {str(uid) for uid in vars(pydicom.uid).values() if isinstance(uid, pydicom.uid.UID) and _is_image(uid)}
-    common = [f"1.2.840.10008.5.1.4.1.1.{suffix}" for suffix in _COMMON]
-    return tuple([*common, *sorted(known - set(common))][:_MAX_STORAGE_CONTEXTS])
-
-
-_COMMON: Final = (
-    "2",
-    "4",
-    "1",
-    "1.1",
-    "1.2",
-    "7",
-    "6.1",
-    "3.1",
-    "12.1",
-    "12.2",
-    "20",
-    "128",
-    "88.22",
-    "88.33",
-    "104.1",
-)
-
-
-def _is_image(uid: object) -> bool:
-    return getattr(uid, "name", "").endswith("Storage") and not getattr(uid, "is_retired", True)
-
-
-def foreseen_contexts(pairs: Sequence[tuple[str, str]]) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """
-    What an application is asked for, given what will come: a context for each SOP class and transfer syntax, so that it
-    cannot choose one of them at the cost of the others, and for objects without compression one more with the others.
-
-    @param pairs: SOP class and transfer syntax, the commonest first.
-    @return: the abstract syntax and the transfer syntaxes of each context.
-    """
-    contexts = [(sop_class, (syntax,)) for sop_class, syntax in pairs]
-    others = []
-    for sop_class in dict.fromkeys(sop_class for sop_class, _ in pairs):
-        present = {syntax for uid, syntax in pairs if uid == sop_class}
-        alternatives = tuple(syntax for syntax in _UNCOMPRESSED if syntax not in present)
-        if alternatives and not present.isdisjoint(_UNCOMPRESSED):
-            others.append((sop_class, alternatives))
-    return (*contexts, *others)[:_MAX_STORAGE_CONTEXTS]
 
 
 @frozen
@@ -238,8 +162,7 @@ class _Get:
         self._application: ApplicationLeg | None = None
         self._outbound: IAssociation | None = None
         self._get_context = 0
-        self._asked: set[int] = set()
-        self._sent: Counter[bool] = Counter()
+        self._sub_operations = SubOperations()
         #: A response of the outbound, and what there is of its data set, until that is whole.
         self._response: CommandSet | None = None
         self._data_set = bytearray()
@@ -304,7 +227,7 @@ class _Get:
         """What the application is asked for: abstract syntaxes, each with transfer syntaxes."""
         foreseeing = IForesees(outbound, None)
         if foreseeing is None:
-            return succeed([(sop_class, _TRANSFER_SYNTAXES) for sop_class in storage_sop_classes()])
+            return succeed(all_contexts())
         foreseen: Deferred[Sequence[tuple[str, str]]] = foreseeing.foresee(
             GET_OF_MOVE[self.request.command_set.sop_class], self._transfer_syntax, bytes(self.identifier)
         )
@@ -339,7 +262,7 @@ class _Get:
 
     def _store(self, application: ApplicationLeg, part: Part) -> None:
         if isinstance(part, Command):
-            self._asked.add(part.command_set.message_id)
+            self._sub_operations.asked(part.command_set)
             part = Command(
                 part.context_id,
                 part.command_set.replace(
@@ -378,15 +301,21 @@ class _Get:
     def _answer(self, response: CommandSet) -> None:
         self._response = None
         context_id = self.request.context_id
-        answer = response.replace(
+        data_set = bytes(self._data_set) if response.has_data_set else b""
+        answer = self._sub_operations.reconcile(response).replace(
             {
                 Element.COMMAND_FIELD: CommandField.C_MOVE_RSP,
                 Element.AFFECTED_SOP_CLASS_UID: self.request.command_set.sop_class,
             }
         )
+        failed = self._sub_operations.failed
+        if answer.status != response.status and failed and not response.has_data_set:
+            # The outbound takes this for a success; the caller is told which objects it is not true of.
+            data_set = failed_list(self._transfer_syntax, failed)
+            answer = answer.replace({Element.COMMAND_DATA_SET_TYPE: DATA_SET_FOLLOWS})
         parts: list[Part] = [Command(context_id, answer)]
-        if response.has_data_set:
-            parts.append(DataSetFragment(context_id, (memoryview(bytes(self._data_set)),), True))
+        if answer.has_data_set:
+            parts.append(DataSetFragment(context_id, (memoryview(data_set),), True))
         if not is_pending(response.status):
             self._close()
         self._originator.answer(parts)
@@ -404,8 +333,7 @@ class _Get:
     def leg_received(self, leg: object, parts: Sequence[Part]) -> None:
         for part in parts:
             if isinstance(part, Command) and part.command_set.is_response:
-                self._asked.discard(part.command_set.responds_to)
-                self._sent[is_done(part.command_set.status)] += 1
+                self._sub_operations.answered(part.command_set)
         if self._outbound is not None and not self._is_over:
             self._outbound.send(parts)
 
@@ -457,19 +385,7 @@ class _Get:
     def _fail(self, status: int = Status.UNABLE_TO_PERFORM_SUB_OPERATIONS) -> None:
         if self._is_over:
             return
-        request = self.request.command_set
-        failure = CommandSet.of(
-            {
-                Element.AFFECTED_SOP_CLASS_UID: request.sop_class,
-                Element.COMMAND_FIELD: CommandField.C_MOVE_RSP,
-                Element.MESSAGE_ID_BEING_RESPONDED_TO: request.message_id,
-                Element.COMMAND_DATA_SET_TYPE: NO_DATA_SET,
-                Element.STATUS: status,
-                Element.COMPLETED_SUB_OPERATIONS: self._sent[True],
-                Element.FAILED_SUB_OPERATIONS: self._sent[False] + len(self._asked),
-                Element.WARNING_SUB_OPERATIONS: 0,
-            }
-        )
+        failure = response_to(self.request.command_set, status).replace(self._sub_operations.counters())
         self.cut()
         self._originator.answer([Command(self.request.context_id, failure)])
 

@@ -84,36 +84,44 @@ class Retrieve:
             self.failed.append(sop_instance)
 
     def reconcile(self, response: CommandSet) -> CommandSet:
-        """
-        A C-MOVE-RSP with counters that are true: what the outbound counts as done without its having been delivered
-        counts as failed, and a success with failures is none (PS3.4 C.4.2.1.6 to C.4.2.1.8).
-        """
-        if is_pending(response.status):
-            return response
-        reported = response.number(Element.FAILED_SUB_OPERATIONS) or 0
-        completed = response.number(Element.COMPLETED_SUB_OPERATIONS) or 0
-        warning = response.number(Element.WARNING_SUB_OPERATIONS) or 0
-        missing = max(completed + warning - self.sent[True], 0)
-        failed = reported + missing
-        is_partly_done = self.sent[True] > 0
-        if self.is_shared:
-            # What this one is told of is not there for the others any more; whose a failure was the outbound knows.
-            self.sent[True] -= completed + warning - missing
-        else:
-            failed = max(failed, self.sent[False])
-        if failed == reported:
-            return response
-        status: int = response.status
-        if is_done(status):
-            status = Status.SUB_OPERATIONS_WITH_FAILURES if is_partly_done else Status.UNABLE_TO_PERFORM_SUB_OPERATIONS
-        return response.replace(
-            {
-                Element.COMPLETED_SUB_OPERATIONS: max(completed - missing, 0),
-                Element.WARNING_SUB_OPERATIONS: max(warning - max(missing - completed, 0), 0),
-                Element.FAILED_SUB_OPERATIONS: min(failed, 0xFFFF),
-                Element.STATUS: status,
-            }
-        )
+        """A C-MOVE-RSP with counters that are true."""
+        return reconciled(response, self.sent, is_shared=self.is_shared)
+
+
+def reconciled(response: CommandSet, sent: Counter[bool], *, is_shared: bool = False) -> CommandSet:
+    """
+    A response to a retrieve with counters that are true: what the outbound counts as done without its having been
+    delivered counts as failed, and a success with failures is none (PS3.4 C.4.2.1.6 to C.4.2.1.8).
+
+    @param sent: how many sub-operations were done, and how many were not.
+    @param is_shared: whether they are those of other retrieves, too.
+    """
+    if is_pending(response.status):
+        return response
+    reported = response.number(Element.FAILED_SUB_OPERATIONS) or 0
+    completed = response.number(Element.COMPLETED_SUB_OPERATIONS) or 0
+    warning = response.number(Element.WARNING_SUB_OPERATIONS) or 0
+    missing = max(completed + warning - sent[True], 0)
+    failed = reported + missing
+    is_partly_done = sent[True] > 0
+    if is_shared:
+        # What this one is told of is not there for the others any more; whose a failure was the outbound knows.
+        sent[True] -= completed + warning - missing
+    else:
+        failed = max(failed, sent[False])
+    if failed == reported:
+        return response
+    status: int = response.status
+    if is_done(status):
+        status = Status.SUB_OPERATIONS_WITH_FAILURES if is_partly_done else Status.UNABLE_TO_PERFORM_SUB_OPERATIONS
+    return response.replace(
+        {
+            Element.COMPLETED_SUB_OPERATIONS: max(completed - missing, 0),
+            Element.WARNING_SUB_OPERATIONS: max(warning - max(missing - completed, 0), 0),
+            Element.FAILED_SUB_OPERATIONS: min(failed, 0xFFFF),
+            Element.STATUS: status,
+        }
+    )
 
 
 class Retrieves:

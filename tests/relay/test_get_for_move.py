@@ -9,6 +9,7 @@ from twisted.trial.unittest import TestCase
 from zope.interface import implementer
 
 from dimseproxy.association.interfaces import IForesees
+from dimseproxy.dataset.head import failed_list
 from dimseproxy.dimse.command_set import CommandField, Element
 from dimseproxy.dimse.parts import Command, Part
 from dimseproxy.dimse.status import Status
@@ -26,6 +27,11 @@ JPEG = "1.2.840.10008.1.2.4.50"
 def failures(message_id: int) -> Command:
     """A last response that a list of what failed follows."""
     return response(CommandField.C_GET_RSP, message_id, Status.SUB_OPERATIONS_WITH_FAILURES, has_data_set=True)
+
+
+def counted(completed: int) -> dict[Element, int | str | None]:
+    """The counters of an outbound that knows of no failure."""
+    return {Element.COMPLETED_SUB_OPERATIONS: completed, Element.FAILED_SUB_OPERATIONS: 0}
 
 
 class MovesByGetTests(TestCase):
@@ -57,7 +63,8 @@ class MovesByGetTests(TestCase):
         )
 
     def _object(self, message_id: int) -> list[Part]:
-        return store(message_id, an_object("1.1"), context_id=self._ct())
+        more: dict[Element, int | str | None] = {Element.AFFECTED_SOP_INSTANCE_UID: f"1.{message_id}"}
+        return store(message_id, an_object("1.1"), context_id=self._ct(), more=more)
 
     def test_the_application_is_asked_first(self) -> None:
         self.house.applications["OTHER"]._answers = False
@@ -135,6 +142,52 @@ class MovesByGetTests(TestCase):
         self.pacs.hears(response(CommandField.C_GET_RSP, 1))
         self.house.waits(1)
         self.assertTrue(self.caller.is_over)
+
+    # What the outbound does not know of
+
+    def _counters(self) -> tuple[int | None, int | None]:
+        part = self.caller.sent[0]
+        assert isinstance(part, Command)
+        completed = part.command_set.number(Element.COMPLETED_SUB_OPERATIONS)
+        return completed, part.command_set.number(Element.FAILED_SUB_OPERATIONS)
+
+    def _answered(self, message_id: int, status: int) -> None:
+        self.other.hears(response(CommandField.C_STORE_RSP, message_id, status, context_id=self._ct()))
+
+    def test_what_was_not_taken_is_not_completed(self) -> None:
+        self.caller.hears(move("OTHER"))
+        self.pacs.hears(self._object(1), self._object(2))
+        self._answered(1, 0)
+        self._answered(2, Status.OUT_OF_RESOURCES)
+        self.pacs.hears(response(CommandField.C_GET_RSP, 1, more=counted(2)))
+        self.assertEqual(self._counters(), (1, 1))
+        self.assertEqual(self.caller.sent[0].command_set.status, 0xB000)  # type: ignore[union-attr]
+
+    def test_a_success_of_nothing_is_a_failure(self) -> None:
+        self.caller.hears(move("OTHER"))
+        self.pacs.hears(self._object(1))
+        self._answered(1, Status.OUT_OF_RESOURCES)
+        self.pacs.hears(response(CommandField.C_GET_RSP, 1, more=counted(1)))
+        self.assertEqual(self._counters(), (0, 1))
+        self.assertEqual(self.caller.sent[0].command_set.status, 0xA702)  # type: ignore[union-attr]
+
+    def test_the_objects_that_were_not_taken_are_named(self) -> None:
+        self.caller.hears(move("OTHER"))
+        self.pacs.hears(self._object(7))
+        self._answered(7, Status.OUT_OF_RESOURCES)
+        self.pacs.hears(response(CommandField.C_GET_RSP, 1, more=counted(1)))
+        self.assertEqual(self.caller.sent[1:], [fragment(failed_list(IMPLICIT, ["1.7"]))])
+
+    def test_a_list_of_the_outbound_stays_as_it_is(self) -> None:
+        self.caller.hears(move("OTHER"))
+        self.pacs.hears(failures(1), fragment(b"1234"))
+        self.assertEqual(self.caller.sent[1:], [fragment(b"1234")])
+
+    def test_an_answer_to_nothing_counts_for_nothing(self) -> None:
+        self.caller.hears(move("OTHER"))
+        self._answered(1, Status.OUT_OF_RESOURCES)
+        self.pacs.hears(response(CommandField.C_GET_RSP, 1, more=counted(0)))
+        self.assertEqual(self._counters(), (0, 0))
 
     # A response with a Failed SOP Instance UID List
 
