@@ -1,8 +1,8 @@
 """
 Data sets (PS3.5), pure.
 
-pydicom reads and writes a few small ones, and says nothing about them: what it finds strange it quotes, and Twisted
-puts warnings into the log, where no value may be.
+pydicom, where it is used, says nothing about them: what it finds strange it quotes, and Twisted puts warnings into the
+log, where no value may be.
 """
 
 from __future__ import annotations

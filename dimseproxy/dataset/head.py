@@ -6,25 +6,27 @@ Elements come in ascending order (PS3.5 7.1), so a value near the top is known l
 
 from __future__ import annotations
 
-import warnings
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from io import BytesIO
 from typing import Final
 
-from pydicom.datadict import dictionary_VR
-from pydicom.dataset import Dataset
-from pydicom.filebase import DicomBytesIO
-from pydicom.filereader import read_dataset
-from pydicom.filewriter import write_dataset
 from pydicom.tag import BaseTag, Tag
 
+from dimseproxy.dataset.element import UNDEFINED_LENGTH, Element, Level, Plan
 from dimseproxy.dataset.encoding import Encoding, encoding_of
+from dimseproxy.dataset.frames import (
+    FIRST_DELIMITER,
+    ITEM,
+    ITEM_DELIMITER,
+    SEQUENCE_DELIMITER,
+    UNKNOWN_LAYOUT,
+    Layout,
+    layout_of,
+)
+from dimseproxy.dataset.vr import HEADER_LENGTHS, dictionary_vr, is_vr
 
-#: How much of a data set is kept while a value is looked for.
+#: How much of a data set is gone through while a value is looked for.
 MAX_HEAD_LENGTH: Final = 256 * 1024
-#: Looking again is worth it only when the head has grown by this factor: the cost stays linear.
-_GROWTH: Final = 2
 
 #: Of a transfer syntax that is not the standard's: most private ones differ in the pixel data only.
 _LIKELY: Final = Encoding(is_implicit=False)
@@ -36,19 +38,31 @@ FAILED_SOP_INSTANCE_UID_LIST: Final = Tag(0x0008, 0x0058)
 
 class Head:
     """
-    Collects the beginning of a data set until some top-level values are known.
+    Goes through the beginning of a data set until some top-level values are known.
+
+    Of everything else the headers are read, each once, however small the pieces are that it comes in; a sequence of
+    undefined length is gone through for its end.  So a byte costs the same wherever it is.
 
     @param transfer_syntax: the UID of the data set's transfer syntax.
     @param tags: the elements that are looked for.
     """
 
     def __init__(self, transfer_syntax: str, tags: Iterable[BaseTag]) -> None:
-        self._encoding = encoding_of(transfer_syntax) or _LIKELY
-        self._tags = sorted(tags)
+        encoding = encoding_of(transfer_syntax) or _LIKELY
+        self._tags = frozenset(tags)
+        self._last = max(self._tags)
+        self._inflating = zlib.decompressobj(-zlib.MAX_WBITS) if encoding.is_deflated else None
+        #: What was not gone through, and how much of a value that nobody looks at is still to come.
         self._data = bytearray()
-        self._next_look = 0
-        self._is_over = False
-        #: The values found so far by tag, text without padding, several values as a tuple.
+        self._rest = 0
+        #: Where this is: the layout of the elements here, whether an item comes next, and the same of what this is in.
+        self._layout = layout_of(encoding.is_implicit, encoding.is_little_endian)
+        self._is_before_item = False
+        self._outer: list[tuple[Layout, bool]] = []
+        self._received = 0
+        self._length = 0
+        self._found: dict[BaseTag, tuple[str, ...]] = {}
+        #: When it is complete, the values found by tag: text without padding, several values as a tuple.
         self.values: Mapping[BaseTag, tuple[str, ...]] = {}
         #: Whether no further value can be found: all seen, end of the data set, or the limit.
         self.is_complete = False
@@ -57,14 +71,16 @@ class Head:
         """More of the data set."""
         if self.is_complete:
             return
-        for view in views:
-            self._data += view
-        self._is_over = is_last
-        is_last_look = is_last or len(self._data) >= MAX_HEAD_LENGTH
-        if is_last_look or len(self._data) >= self._next_look:
-            self._next_look = len(self._data) * _GROWTH
-            self._look()
-        if is_last_look or self.is_complete:
+        try:
+            for view in views:
+                self._take(view)
+            has_passed = self._go_through()
+        except _Unreadable:
+            # The same as not found.
+            self._found.clear()
+            has_passed = True
+        if has_passed or is_last or max(self._received, self._length) >= MAX_HEAD_LENGTH:
+            self.values = self._found
             self.is_complete = True
             self._data.clear()
 
@@ -72,65 +88,108 @@ class Head:
         """The first value of an element, empty where there is none."""
         return next(iter(self.values.get(tag, ())), "")
 
-    def _look(self) -> None:
-        passed = False
+    def _take(self, view: memoryview) -> None:
+        self._received += len(view)
+        if self._inflating is not None:
+            view = memoryview(self._inflated(view))
+        self._length += len(view)
+        passed = min(self._rest, len(view))
+        self._rest -= passed
+        self._data += view[passed:]
 
-        def beyond(tag: BaseTag, vr: str | None, length: int) -> bool:
-            nonlocal passed
-            passed = passed or tag > self._tags[-1]
-            return passed
-
-        data = self._inflated() if self._encoding.is_deflated else bytes(self._data)
-        try:
-            with warnings.catch_warnings():
-                # A cut or strange value is no reason to say anything about it.
-                warnings.simplefilter("ignore")
-                head = read_dataset(
-                    BytesIO(data),
-                    is_implicit_VR=self._encoding.is_implicit,
-                    is_little_endian=self._encoding.is_little_endian,
-                    stop_when=beyond,
-                    specific_tags=list(self._tags),
-                )
-                values = {
-                    tag: tuple(str(value) for value in _values(head[tag].value)) for tag in self._tags if tag in head
-                }
-        except Exception:
-            # Cut within an element, or not readable at all: the same as not found.
-            return
-        if passed or self._is_over:
-            self.values = values
-            self.is_complete = True
-
-    def _inflated(self) -> bytes:
-        try:
-            return zlib.decompressobj(-zlib.MAX_WBITS).decompress(bytes(self._data), MAX_HEAD_LENGTH)
-        except zlib.error:
+    def _inflated(self, view: memoryview) -> bytes:
+        room = MAX_HEAD_LENGTH - self._length
+        if self._inflating is None or room <= 0:
             return b""
+        try:
+            return self._inflating.decompress(view, room)
+        except zlib.error:
+            raise _Unreadable from None
+
+    def _go_through(self) -> bool:
+        """
+        As far as there are data.
+
+        @return: whether all that is looked for was passed.
+        @raise _Unreadable: this is no data set.
+        """
+        data, at, end = self._data, 0, len(self._data)
+        while end - at >= 8:
+            group, number, length = self._layout.item.unpack_from(data, at)
+            tag = group << 16 | number
+            if not self._outer and tag > self._last:
+                return True
+            if self._is_before_item or tag >= FIRST_DELIMITER:
+                at += 8 + self._enter_or_leave(tag, length)
+                continue
+            code, header_length = b"", 8
+            if not self._layout.encoding.is_implicit:
+                _, _, code, length = self._layout.header.unpack_from(data, at)
+                header_length = _header_length(code)
+                if header_length == 12:
+                    if end - at < 12:
+                        break
+                    (length,) = self._layout.long_length.unpack_from(data, at + 8)
+            start = at + header_length
+            if length == UNDEFINED_LENGTH:
+                self._outer.append((self._layout, False))
+                self._is_before_item = True
+                if code == b"UN":
+                    self._layout = UNKNOWN_LAYOUT
+                at = start
+                continue
+            if tag in self._tags and not self._outer:
+                if start + length > end:
+                    break
+                self._found[BaseTag(tag)] = _texts(data[start : start + length])
+            at = start + length
+        self._rest += max(at - end, 0)
+        del data[:at]
+        return False
+
+    def _enter_or_leave(self, tag: int, length: int) -> int:
+        """
+        An item, or the end of one or of a sequence or encapsulated value.
+
+        @return: how much of its value to pass.
+        """
+        if tag == ITEM and self._is_before_item:
+            if length != UNDEFINED_LENGTH:
+                return length
+            self._outer.append((self._layout, True))
+            self._is_before_item = False
+        elif tag == (SEQUENCE_DELIMITER if self._is_before_item else ITEM_DELIMITER) and self._outer:
+            self._layout, self._is_before_item = self._outer.pop()
+        else:
+            raise _Unreadable
+        return 0
+
+
+class _Unreadable(Exception):
+    """What comes is no data set, or not encoded as it should be."""
 
 
 def failed_list(transfer_syntax: str, sop_instances: Sequence[str]) -> bytes:
     """A data set with nothing but a Failed SOP Instance UID List (PS3.4 C.4.2.1.4.2)."""
-    data_set = Dataset()
-    data_set.FailedSOPInstanceUIDList = list(sop_instances)
-    return _encoded(transfer_syntax, data_set)
+    return _encoded(transfer_syntax, {FAILED_SOP_INSTANCE_UID_LIST: "\\".join(sop_instances)})
 
 
 def identifier(transfer_syntax: str, keys: Mapping[BaseTag, str]) -> bytes:
     """The identifier of a C-FIND (PS3.4 C.4.1.1.3) with these keys, of which those without a value are asked for."""
-    data_set = Dataset()
-    for tag, value in keys.items():
-        data_set.add_new(tag, dictionary_VR(tag), value)
-    return _encoded(transfer_syntax, data_set)
+    return _encoded(transfer_syntax, keys)
 
 
-def _encoded(transfer_syntax: str, data_set: Dataset) -> bytes:
+def _encoded(transfer_syntax: str, values: Mapping[BaseTag, str]) -> bytes:
     encoding = encoding_of(transfer_syntax) or _LIKELY
-    out = DicomBytesIO()
-    out.is_implicit_VR = encoding.is_implicit
-    out.is_little_endian = encoding.is_little_endian
-    write_dataset(out, data_set)
-    encoded = out.getvalue()
+    layout = layout_of(encoding.is_implicit, encoding.is_little_endian)
+    level = Level(None, 0, 0, Plan(), layout.encoding)
+    encoded = b""
+    for tag in sorted(values):
+        vr = dictionary_vr(tag) or "UN"
+        element = Element(tag, vr, b"", level, vr)
+        # As wide as what a peer can have sent: a UID that is none goes back as it came.
+        element.replace(values[tag].encode("latin-1", "replace"))
+        encoded += layout.written(element)
     if not encoding.is_deflated:
         return encoded
     deflate = zlib.compressobj(wbits=-zlib.MAX_WBITS)
@@ -138,9 +197,15 @@ def _encoded(transfer_syntax: str, data_set: Dataset) -> bytes:
     return deflated + bytes(len(deflated) & 1)
 
 
-def _values(value: object) -> Iterable[object]:
-    if value is None:
-        return ()
-    if isinstance(value, str):
-        return (value,)
-    return value if isinstance(value, Iterable) else (value,)
+def _header_length(code: bytes) -> int:
+    known = HEADER_LENGTHS.get(code)
+    if known is None and not is_vr(code):
+        raise _Unreadable
+    # A VR that nobody knows has a length of 32 bits (PS3.5 7.1.2).
+    return known or 12
+
+
+def _texts(value: bytearray) -> tuple[str, ...]:
+    # What pads is behind; UIDs are padded with NUL.
+    texts = (text.rstrip(" \0").lstrip(" ") for text in value.decode("latin-1").split("\\"))
+    return tuple(text for text in texts if text)

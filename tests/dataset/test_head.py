@@ -5,6 +5,8 @@ from __future__ import annotations
 import warnings
 import zlib
 from io import BytesIO
+from struct import pack
+from types import SimpleNamespace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +17,8 @@ from pydicom.sequence import Sequence
 from pydicom.tag import Tag
 from twisted.trial.unittest import SynchronousTestCase
 
+from dimseproxy.dataset import head as module
+from dimseproxy.dataset.frames import layout_of
 from dimseproxy.dataset.head import (
     FAILED_SOP_INSTANCE_UID_LIST,
     MAX_HEAD_LENGTH,
@@ -33,6 +37,11 @@ JPEG = "1.2.840.10008.1.2.4.90"
 SYNTAXES = (IMPLICIT, EXPLICIT, BIG_ENDIAN, DEFLATED, JPEG)
 
 STUDY = "1.2.826.0.1.3680043.9.7133"
+
+#: A sequence of unknown VR, an item, and the ends of both, all of undefined length.
+UN = pack("<HH2sHI", 0x0009, 0x1001, b"UN", 0, 0xFFFFFFFF)
+ITEM = pack("<HHI", 0xFFFE, 0xE000, 0xFFFFFFFF)
+ENDS = pack("<HHIHHI", 0xFFFE, 0xE00D, 0, 0xFFFE, 0xE0DD, 0)
 
 
 def encoded(data_set: Dataset, syntax: str) -> bytes:
@@ -135,6 +144,29 @@ class FindingTests(SynchronousTestCase):
         head = fed(Head(IMPLICIT, [STUDY_INSTANCE_UID]), encoded(data_set, IMPLICIT)[:1000])
         self.assertEqual((head.first(STUDY_INSTANCE_UID), head.is_complete), ("", True))
 
+    def _behind(self, before: bytes) -> str:
+        """The study that comes after an element, in explicit VR little endian."""
+        after = pack("<HH2sH", 0x0020, 0x000D, b"UI", 4) + b"1.2\0"
+        return fed(Head(EXPLICIT, [STUDY_INSTANCE_UID]), before + after, ends=True).first(STUDY_INSTANCE_UID)
+
+    def test_behind_a_sequence_of_unknown_vr(self) -> None:
+        # Its items are in implicit VR (PS3.5 6.2.2), also those of a sequence within.
+        inner = pack("<HHI", 0x0008, 0x1115, 0xFFFFFFFF) + ITEM + pack("<HHI", 0x0020, 0x000D, 2) + b"1\0" + ENDS
+        self.assertEqual(self._behind(UN + ITEM + inner + ENDS), "1.2")
+
+    def test_behind_an_encapsulated_value(self) -> None:
+        fragments = pack("<HHI", 0xFFFE, 0xE000, 0) + pack("<HHI", 0xFFFE, 0xE000, 4) + b"1234" + ENDS[8:]
+        self.assertEqual(self._behind(pack("<HH2sHI", 0x0009, 0x1001, b"OB", 0, 0xFFFFFFFF) + fragments), "1.2")
+
+    def test_behind_a_vr_that_nobody_knows(self) -> None:
+        self.assertEqual(self._behind(pack("<HH2sHI", 0x0009, 0x1001, b"ZZ", 0, 4) + b"1234"), "1.2")
+
+    def test_not_behind_what_is_no_vr(self) -> None:
+        self.assertEqual(self._behind(pack("<HH2sHI", 0x0009, 0x1001, b"\0\0", 0, 4) + b"1234"), "")
+
+    def test_not_behind_a_delimiter_of_nothing(self) -> None:
+        self.assertEqual(self._behind(ENDS), "")
+
     def test_nothing_more_is_looked_for_when_it_is_complete(self) -> None:
         head = fed(Head(IMPLICIT, [STUDY_INSTANCE_UID]), encoded(image(), IMPLICIT), ends=True)
         head.feed([memoryview(b"whatever")], True)
@@ -168,22 +200,59 @@ class LimitTests(SynchronousTestCase):
         compressor = zlib.compressobj(9, wbits=-zlib.MAX_WBITS)
         bomb = compressor.compress(bytes(64 * 1024 * 1024)) + compressor.flush()
         self.assertLess(len(bomb), MAX_HEAD_LENGTH)
-        head = Head(DEFLATED, [STUDY_INSTANCE_UID])
-        head._data += bomb
-        self.assertEqual(len(head._inflated()), MAX_HEAD_LENGTH)
+        head = fed(Head(DEFLATED, [STUDY_INSTANCE_UID]), bomb)
+        self.assertEqual((head._length, head.is_complete), (MAX_HEAD_LENGTH, True))
 
-    def test_a_data_set_cut_byte_by_byte_is_looked_at_seldom(self) -> None:
-        looks = 0
+    def test_what_deflates_to_nothing_has_a_limit_too(self) -> None:
+        # Stored blocks of no bytes (RFC 1951, 3.2.4).
+        head = fed(Head(DEFLATED, [STUDY_INSTANCE_UID]), bytes.fromhex("000000ffff") * (MAX_HEAD_LENGTH // 5 + 1))
+        self.assertTrue(head.is_complete)
 
-        class Counting(Head):
-            def _look(self) -> None:
-                nonlocal looks
-                looks += 1
-                super()._look()
+    def test_what_was_passed_is_not_kept(self) -> None:
+        data = encoded(image(before=200_000), EXPLICIT)
+        head = fed(Head(EXPLICIT, [STUDY_INSTANCE_UID]), data[:100_000])
+        self.assertEqual((head.is_complete, len(head._data)), (False, 0))
 
-        data = encoded(image(before=20_000), EXPLICIT)
-        fed(Counting(EXPLICIT, [STUDY_INSTANCE_UID]), *(data[i : i + 1] for i in range(len(data))))
-        self.assertLess(looks, 20)
+
+class CostTests(SynchronousTestCase):
+    """What nobody looks for costs its headers, once."""
+
+    def _read(self, data: bytes, piece: int) -> int:
+        """How many headers are read."""
+        count = 0
+        layout = layout_of(True, True)
+
+        class Counting:
+            encoding = layout.encoding
+            item = SimpleNamespace(unpack_from=lambda *args: counted(*args))
+
+        def counted(data: bytearray, at: int) -> tuple[int, int, int]:
+            nonlocal count
+            count += 1
+            return layout.item.unpack_from(data, at)
+
+        self.patch(module, "layout_of", lambda *_: Counting)
+        fed(Head(IMPLICIT, [STUDY_INSTANCE_UID]), *(data[i : i + piece] for i in range(0, len(data), piece)), ends=True)
+        return count
+
+    def test_of_many_elements(self) -> None:
+        data = b"".join(pack("<HHI", 0x0009, number, 0) for number in range(1000))
+        self.assertEqual(self._read(data, 4096), 1000)
+
+    def test_however_small_the_pieces_are(self) -> None:
+        data = b"".join(pack("<HHI", 0x0009, number, 0) for number in range(1000))
+        self.assertEqual(self._read(data, 1), 1000)
+
+    def test_an_element_in_pieces_is_one(self) -> None:
+        self.assertEqual(self._read(pack("<HHI", 0x0009, 0x1000, 10_000) + bytes(10_000), 100), 1)
+
+    def test_of_the_items_of_a_sequence_of_undefined_length(self) -> None:
+        data = pack("<HHI", 0x0008, 0x1140, 0xFFFFFFFF) + pack("<HHI", 0xFFFE, 0xE000, 0) * 1000
+        self.assertEqual(self._read(data, 4096), 1001)
+
+    def test_a_sequence_of_defined_length_is_one(self) -> None:
+        items = pack("<HHI", 0xFFFE, 0xE000, 0) * 1000
+        self.assertEqual(self._read(pack("<HHI", 0x0008, 0x1140, len(items)) + items, 4096), 1)
 
 
 class GarbageTests(SynchronousTestCase):

@@ -34,6 +34,10 @@ class QuietTests(SynchronousTestCase):
             failed_list(syntax, STRANGE)
         self.assertEqual(self.flushWarnings(), [])
 
+    def test_nor_does_one_that_is_too_long_for_its_vr(self) -> None:
+        failed_list("1.2.840.10008.1.2.1", ["1.2.3"] * 20_000)
+        self.assertEqual(self.flushWarnings(), [])
+
     def test_nor_does_a_query_for_one(self) -> None:
         for uid in STRANGE:
             identifier("1.2.840.10008.1.2", {STUDY_INSTANCE_UID: uid})
