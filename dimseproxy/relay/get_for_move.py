@@ -210,7 +210,7 @@ class _Get:
             return
         if self._get_context not in self._outbound.established.contexts:
             raise AssociationFailed("the outbound does not accept C-GET")
-        self._outbound.use(_OutboundUser(self))
+        self._outbound.use(_OutboundUser(self, self._outbound))
         command = self.request.command_set.replace(
             {
                 Element.COMMAND_FIELD: CommandField.C_GET_RQ,
@@ -394,14 +394,17 @@ class _Get:
 class _OutboundUser:
     """Serves the association that carries the C-GET."""
 
-    def __init__(self, get: _Get) -> None:
+    def __init__(self, get: _Get, association: IAssociation) -> None:
         self._get = get
+        self._association = association
 
     def received(self, parts: Sequence[Part]) -> None:
         self._get.outbound_received(parts)
 
     def release_requested(self) -> None:
         self._get.outbound_ended()
+        # Where both ends asked, each is answered (PS3.8 7.2.2.7); where it came too early, the association is aborted.
+        self._association.respond_release()
 
     def released(self) -> None:
         """As asked for."""

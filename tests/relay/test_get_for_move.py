@@ -288,6 +288,18 @@ class MovesByGetTests(TestCase):
         self.pacs.user.release_requested()
         self.assertEqual(self._status(), Status.UNABLE_TO_PERFORM_SUB_OPERATIONS)
 
+    def test_an_outbound_that_releases_within_the_list_has_answered(self) -> None:
+        self.caller.hears(move("OTHER"))
+        self.pacs.hears(failures(1), fragment(b"12", is_last=False))
+        self.pacs.user.release_requested()
+        self.assertEqual((self._status(), self.pacs.is_over), (Status.SUB_OPERATIONS_WITH_FAILURES, True))
+
+    def test_a_release_that_crosses_ours_is_answered(self) -> None:
+        self.caller.hears(move("OTHER"))
+        self.pacs.hears(response(CommandField.C_GET_RSP, 1))
+        self.pacs.user.release_requested()
+        self.assertEqual((self.pacs.told, self.caller.commands), (["release", "respond release"], ["C-MOVE-RSP"]))
+
     def test_a_caller_that_dies(self) -> None:
         self.caller.hears(move("OTHER"))
         self.caller.ends()
