@@ -30,6 +30,7 @@ from dimseproxy.storage.encryption import (
     clear_length,
     decrypted,
     is_encrypted,
+    write_all,
 )
 
 _NAME_LENGTH: Final = 64
@@ -66,11 +67,13 @@ class BlobWriter:
     def __init__(self, blobs: Blobs, folder: str, keys: FileKeys | None, head: bytes = b"") -> None:
         self._blobs = blobs
         self._path, self._file = _begun(folder)
-        self._encrypted = None if keys is None else EncryptedWriter(self._file, keys)
+        self._encrypted: EncryptedWriter | None = None
         self._digest = hashlib.sha256()
         self._head = head
         self._size = 0
         try:
+            if keys is not None:
+                self._encrypted = EncryptedWriter(self._file, keys)
             self._write(head)
         except BaseException:
             self.discard()
@@ -90,7 +93,7 @@ class BlobWriter:
         if self._encrypted is not None:
             self._encrypted.write(data)
         else:
-            _write_all(self._file, data)
+            write_all(self._file, data)
 
     def finish(self) -> Blob:
         """
@@ -301,12 +304,6 @@ def _digest_of(head: bytes, body: bytes) -> bytes:
     @param body: the SHA-256 of what is behind its head; always as long, so that no two contents come to the same.
     """
     return hashlib.sha256(head + body).digest()
-
-
-def _write_all(file: BinaryIO, data: bytes | memoryview) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[file.write(view) or 0 :]
 
 
 def _unlink_unless_locked(path: str) -> None:
