@@ -7,6 +7,7 @@ from pydicom.uid import CTImageStorage
 from dimseproxy.commands.checking import NoFolder, rebuild, verify
 from dimseproxy.commands.task import ExitStatus
 from dimseproxy.config import ArchiveSettings
+from dimseproxy.outbound.archive.instances import Held
 from tests.commands.support import ArchiveCase, file_of
 
 
@@ -60,7 +61,7 @@ class VerifyTests(ArchiveCase):
 class RebuildTests(ArchiveCase):
     """`rebuild`."""
 
-    async def rows(self) -> dict[tuple[str, str], str]:
+    async def rows(self) -> dict[tuple[str, str], Held]:
         return await self.holdings.index.holds([(CTImageStorage, f"1.2.3.{number}") for number in range(5)])
 
     async def test_what_is_not_in_the_index_comes_into_it(self) -> None:
@@ -69,7 +70,7 @@ class RebuildTests(ArchiveCase):
         status, out, _ = await self.run_command(rebuild)
         self.assertEqual(status, ExitStatus.WELL)
         self.assertTrue(out.startswith("1 object added, 1 known before, 0 unreadable"), out)
-        self.assertEqual((await self.rows())[CTImageStorage, "1.2.3.2"], name)
+        self.assertEqual((await self.rows())[CTImageStorage, "1.2.3.2"].blob, name)
 
     async def test_an_index_made_anew_is_the_same(self) -> None:
         for number in range(3):
@@ -96,7 +97,7 @@ class RebuildTests(ArchiveCase):
         status, out, _ = await self.run_command(rebuild)
         self.assertEqual(status, ExitStatus.WELL)
         self.assertIn("1 whose SOP Instance UID is there already", out)
-        self.assertEqual((await self.rows())[CTImageStorage, "1.2.3.1"], name)
+        self.assertEqual((await self.rows())[CTImageStorage, "1.2.3.1"].blob, name)
 
     async def test_what_is_no_object_is_named(self) -> None:
         self.write(file_of(1))

@@ -83,6 +83,19 @@ class Stored:
 
 
 @frozen
+class Held:
+    """
+    The file of an object.
+
+    @ivar blob: its name.
+    @ivar size: of its content when it was written, in bytes.
+    """
+
+    blob: str
+    size: int
+
+
+@frozen
 class StoredPage:
     """
     @ivar next: what to ask for the next page with; None where this is the last.

@@ -85,6 +85,7 @@ class Pending:
 
     @ivar number: of the object, in the database.
     @ivar blob: the name of its file.
+    @ivar size: of what was written to it, in bytes.
     """
 
     number: int
@@ -92,6 +93,7 @@ class Pending:
     sop_instance: str = field(repr=False)
     transfer_syntax: str
     blob: str
+    size: int
 
 
 class Queue:
@@ -203,6 +205,7 @@ class Queue:
         statement = (
             select(
                 *(_INSTANCE.id, _INSTANCE.sop_class, _INSTANCE.uid, _INSTANCE.transfer_syntax, _INSTANCE.blob),
+                _INSTANCE.size,
                 _INSTANCE.attributes if self._columns.is_sealed else literal(b""),
             )
             .join_from(ARCHIVE_INSTANCE, ARCHIVE_SERIES)
@@ -213,8 +216,8 @@ class Queue:
 
         def work(connection: Connection) -> list[Pending]:
             return [
-                Pending(number, sop_class, self._sop_instance(uid, attributes), transfer_syntax, blob)
-                for number, sop_class, uid, transfer_syntax, blob, attributes in connection.execute(statement)
+                Pending(number, sop_class, self._sop_instance(uid, attributes), transfer_syntax, blob, size)
+                for number, sop_class, uid, transfer_syntax, blob, size, attributes in connection.execute(statement)
             ]
 
         return self._database.read(work)

@@ -232,7 +232,7 @@ class Pieces:
         return [self._pieces.pop(0)] if self._pieces else []
 
 
-def read_name(name: str) -> Reads:
+def read_name(name: str, size: int) -> Reads:
     """A file whose data set is its name."""
     return Pieces(name.encode())
 

@@ -13,7 +13,7 @@ from twisted.trial.unittest import TestCase
 
 from dimseproxy.outbound.archive import writing
 from dimseproxy.outbound.archive.index import Index
-from dimseproxy.outbound.archive.instances import Added, Duplicates, Instance, Outcome
+from dimseproxy.outbound.archive.instances import Added, Duplicates, Held, Instance, Outcome
 from dimseproxy.outbound.archive.querying import Selection
 from dimseproxy.outbound.archive.seal import Seal
 from dimseproxy.storage.database import Database
@@ -206,7 +206,7 @@ class SQLiteTests(TestCase):
         first = an_instance(1)
         index = await self.index(first, an_instance(2))
         held = await index.holds([(CT, "1.5.1"), (MR, "1.5.2"), (CT, "1.5.3")])
-        self.assertEqual(held, {(CT, "1.5.1"): first.blob})
+        self.assertEqual(held, {(CT, "1.5.1"): Held(first.blob, first.size)})
 
     async def test_it_knows_which_files_it_needs(self) -> None:
         first = an_instance(1)

@@ -65,7 +65,7 @@ class ReceivingTests(TestCase):
     async def test_and_the_index_knows_it(self) -> None:
         kept, caller = await self._open()
         await caller.store(an_image())
-        self.assertEqual(await kept.index.holds([(CT, "1.2.3.1")]), {(CT, "1.2.3.1"): kept.names[0]})
+        self.assertEqual(await kept.index.holds([(CT, "1.2.3.1")]), {(CT, "1.2.3.1"): kept.held(kept.names[0])})
 
     async def test_others_are_told_of_it(self) -> None:
         kept, caller = await self._open()
@@ -244,7 +244,7 @@ class ReceivingTests(TestCase):
         # What is not needed any longer is removed without anybody waiting.
         await kept.archive.stop()
         (name,) = kept.names
-        self.assertEqual(await kept.index.holds([(CT, "1.2.3.1")]), {(CT, "1.2.3.1"): name})
+        self.assertEqual(await kept.index.holds([(CT, "1.2.3.1")]), {(CT, "1.2.3.1"): kept.held(name)})
         return status, b"".join(kept.blobs.read(name))[-2:]
 
     async def test_another_one_and_the_first_stays(self) -> None:
