@@ -65,6 +65,12 @@ class ReadingTests(SynchronousTestCase):
         attributes = read(an_object(RequestAttributesSequence=Sequence([item])))
         self.assertEqual(value(attributes, "RequestAttributesSequence"), [{"00400009": ["S1"], "00401001": ["R1"]}])
 
+    def test_a_sequence_that_the_standard_does_not_know_is_passed_over(self) -> None:
+        item = data_set(RequestedProcedureID="R")
+        item.add_new(0x00401FF0, "SQ", Sequence([data_set(PatientID="x")]))
+        attributes = read(an_object(RequestAttributesSequence=Sequence([item])))
+        self.assertEqual(value(attributes, "RequestAttributesSequence"), [{"00401001": ["R"]}])
+
     def test_sequences_of_undefined_length_are_read_and_passed_over(self) -> None:
         item = data_set(CodeValue="T-1", CodingSchemeDesignator="SRT", CodeMeaning="Chest")
         content = an_object(ProcedureCodeSequence=Sequence([item]), AnatomicRegionSequence=Sequence([item]), Rows=7)

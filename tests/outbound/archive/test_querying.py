@@ -11,8 +11,9 @@ from dimseproxy.dataset.encoding import Encoding
 from dimseproxy.dimse.status import Status
 from dimseproxy.errors import OperationRefused
 from dimseproxy.outbound.archive.answers import Answer, encode_answer
+from dimseproxy.outbound.archive.heads import Values
 from dimseproxy.outbound.archive.index import Index
-from dimseproxy.outbound.archive.levels import Root, tag_of
+from dimseproxy.outbound.archive.levels import Level, Root, name_of, tag_of
 from dimseproxy.outbound.archive.querying import read_query, read_selection, root_of
 from dimseproxy.outbound.archive.seal import Seal
 from tests.outbound.archive.indexing import (
@@ -296,6 +297,20 @@ class FindTests(TestCase):
         asked.add_new(0x00440FFE, "SQ", Sequence([data_set(PatientID="x")]))
         found = await answers_to(index, QueryRetrieveLevel="SERIES", RequestAttributesSequence=Sequence([asked]))
         self.assertEqual(found, [])
+
+    async def test_a_sequence_that_the_standard_does_not_know_is_not_told(self) -> None:
+        instance, name = an_instance(1), name_of(tag_of("RequestAttributesSequence"))
+        # As older versions have written it.
+        unknown: Values = {"00100020": ["x"]}
+        inner: Values = {"00401001": ["R"], "00401FF0": [unknown]}
+        instance.attributes.values[Level.SERIES][name] = [inner]
+        index = await self.holding(instance)
+        one = data_set()
+        one.add_new(0x00401FF0, "UN", b"")
+        for asked in (Sequence([]), Sequence([one])):
+            (answer,) = await answers_to(index, QueryRetrieveLevel="SERIES", RequestAttributesSequence=asked)
+            told = answer.RequestAttributesSequence[0].get_item(0x00401FF0)
+            self.assertFalse(told and told.value)
 
     async def test_an_item_tells_what_was_asked_for(self) -> None:
         item = data_set(RequestedProcedureID="A", ScheduledProcedureStepID="1")
