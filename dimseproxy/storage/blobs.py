@@ -214,11 +214,15 @@ class Blobs:
                 yield piece
 
     def exists(self, name: str) -> bool:
-        """Whether there is such a file, and it can be opened; what is in it is not looked at."""
+        """
+        Whether there is such a file; what is in it is not looked at.
+
+        @raise OSError: it cannot be opened, and may be there nevertheless.
+        """
         try:
             # Of a disk of another machine, other answers may be old: only to open a file asks that machine.
             os.close(os.open(self._place(name), os.O_RDONLY))
-        except OSError:
+        except FileNotFoundError:
             return False
         return True
 

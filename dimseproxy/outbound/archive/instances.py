@@ -32,6 +32,8 @@ class Outcome(Enum):
     REFUSED = "refused"
     #: Another process took its file away before it was written.
     GONE = "gone"
+    #: The disk did not say which files are there: nothing was written.
+    UNKNOWN = "unknown"
 
 
 @frozen

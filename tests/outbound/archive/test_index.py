@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 from typing import Any
 
@@ -256,6 +257,22 @@ class SQLiteTests(TestCase):
             there.remove(first.blob)
             self.assertEqual(await index.add(other), Added(Outcome.REPLACED, first.blob))
             self.assertEqual((await index.blobs()).blobs, (other.blob,))
+
+    async def test_where_the_disk_does_not_say_what_is_there_nothing_gives_way(self) -> None:
+        first, other, beside = an_instance(), an_instance(content=b"other"), an_instance(2)
+
+        def has_file(blob: str) -> bool:
+            if blob == first.blob and is_broken:
+                raise OSError(errno.EIO, "Input/output error")
+            return True
+
+        for duplicates in Duplicates:
+            is_broken = False
+            index = await self.index(first, has_file=has_file, duplicates=duplicates)
+            is_broken = True
+            added = await index.add_many([other, beside])
+            self.assertEqual(added, [Added(Outcome.UNKNOWN, other.blob), Added(Outcome.NEW)])
+            self.assertEqual((await index.blobs()).blobs, (first.blob, beside.blob))
 
     async def test_while_a_file_is_deleted_nobody_else_can_write(self) -> None:
         address = self.address()

@@ -253,6 +253,22 @@ class ReceivingTests(TestCase):
     async def test_another_one_takes_its_place(self) -> None:
         self.assertEqual(await self._two(Duplicates.REPLACE), (Status.SUCCESS, b"\2\2"))
 
+    async def test_none_takes_its_place_where_the_disk_does_not_say_whether_it_is_there(self) -> None:
+        kept, caller = await self._open(Duplicates.REFUSE)
+        await caller.store(an_image(pixels=b"\1\1"))
+        (name,) = kept.names
+        really = os.open
+
+        def broken(path: str, flags: int, mode: int = 0o777) -> int:
+            if str(path).endswith(name):
+                raise OSError(errno.EIO, "Input/output error")
+            return really(path, flags, mode)
+
+        self.patch(os, "open", broken)
+        status = await caller.store(an_image(pixels=b"\2\2"))
+        await kept.archive.stop()
+        self.assertEqual((status, kept.names), (Status.OUT_OF_RESOURCES, [name]))
+
     async def test_another_one_is_refused(self) -> None:
         self.assertEqual(await self._two(Duplicates.REFUSE), (Status.DUPLICATE_SOP_INSTANCE, b"\1\1"))
 
