@@ -4,8 +4,9 @@ Files by their content.
 A file is written beside the others, made durable, and only then gets its name, which is a digest of its content: no
 peer has a say in it, the same content is there once, and a file that has a name is whole.  A content may have a head,
 such as who sent it and how; the digest is one of the head and of the digest of the body, so that whoever wants to know
-whether two bodies are the same need not hash them once more.  The name is durable after
-another wait for the disk, which its writer may spend on something else.  All of this blocks, and belongs in a thread.
+whether two bodies are the same need not hash them once more.  Where the same content comes again, the new file takes
+the place of the one that is there.  The name is durable after another wait for the disk, which its writer may spend on
+something else.  All of this blocks, and belongs in a thread.
 """
 
 from __future__ import annotations
@@ -172,16 +173,13 @@ class Blobs:
 
     def adopt(self, path: str, digest: bytes) -> str:
         """
-        Give a durable file its name; where the same content is there already, that stays.
+        Give a durable file its name, also where the same content has it: that may be damaged, and this is whole.
 
         @param digest: of its head and its body.
         @return: the name.
         """
         name = digest.hex() if self._keys is None else self._keys.name(digest)
         place = self._place(name)
-        if os.path.exists(place):
-            os.unlink(path)
-            return name
         try:
             os.rename(path, place)
         except FileNotFoundError:

@@ -83,6 +83,12 @@ class BlobsTests(InTheClear):
     def test_the_same_content_is_there_once(self) -> None:
         self.assertEqual((self.written(), len(self.files())), (self.written(), 1))
 
+    def test_the_same_content_again_makes_good_a_damaged_one(self) -> None:
+        name = self.written()
+        os.truncate(self.files()[0], 100)
+        self.written()
+        self.assertTrue(self.blobs.verify(name))
+
     def test_nothing_has_a_name_before_it_is_finished(self) -> None:
         self.blobs.create().write(CONTENT)
         self.assertEqual(list(self.blobs.names()), [])

@@ -35,7 +35,7 @@ from dimseproxy.outbound.archive.receiving import MAX_HEAD_LENGTH, MAX_WAITING, 
 from dimseproxy.storage.blobs import Blobs, BlobWriter
 from dimseproxy.storage.errors import DatabaseUnavailable
 from tests.association.playing import CT, EXPLICIT, IMPLICIT, MR, a_request, an_accept, established
-from tests.outbound.archive.support import Caller, Kept, an_image, encoded, fragments
+from tests.outbound.archive.support import Caller, Kept, an_image, cut_off, encoded, fragments
 from tests.support.process import scratch
 
 STORES = ((CT, EXPLICIT), (MR, EXPLICIT), (CT, IMPLICIT))
@@ -235,6 +235,15 @@ class ReceivingTests(TestCase):
         kept, caller = await self._open(Duplicates.REFUSE)
         statuses = [await caller.store(an_image()), await caller.store(an_image())]
         self.assertEqual((statuses, len(kept.names)), ([Status.SUCCESS] * 2, 1))
+
+    async def test_the_same_object_again_makes_good_one_that_is_cut_off(self) -> None:
+        kept, caller = await self._open(Duplicates.REFUSE)
+        await caller.store(an_image())
+        (name,) = kept.names
+        whole = kept.blobs.size(name)
+        cut_off(kept, name)
+        status = await caller.store(an_image())
+        self.assertEqual((status, kept.names, kept.blobs.size(name)), (Status.SUCCESS, [name], whole))
 
     async def _two(self, duplicates: Duplicates) -> tuple[int, bytes]:
         """The status of a second object of the same SOP instance, and the pixels that are kept in the end."""
