@@ -26,6 +26,9 @@ _TIME: Final = re.compile(r"([01]\d|2[0-3])(?::?([0-5]\d)(?::?([0-5]\d|60)(?:\.(
 _EARLIEST: Final = "000000000000"
 _LATEST: Final = "235959999999"
 _COMPONENTS: Final = 5
+_GROUPS: Final = 3
+#: Characters of what is worth remembering: peers choose what it is, and thousands of texts are remembered.
+_MAX_REMEMBERED: Final = 256
 
 
 class Condition(Protocol):
@@ -173,7 +176,7 @@ def condition_of(vr: str, texts: Iterable[str]) -> Condition | None:
 
 def _single(vr: str, text: str) -> Condition:
     if vr == "PN":
-        return Name(folded_groups(text))
+        return Name(folded_groups(text)[:_GROUPS])
     if vr in ("DA", "DT"):
         span = parse_span(vr, text)
         if span is not None:
@@ -194,9 +197,13 @@ def has_wildcard(text: str) -> bool:
     return not _WILDCARDS.isdisjoint(text)
 
 
-@lru_cache(maxsize=4096)
 def folded_groups(name: str) -> tuple[str, ...]:
     """The component groups of a name as they are compared: without case, and without what may be left out at ends."""
+    return _folded(name) if len(name) <= _MAX_REMEMBERED else _folded.__wrapped__(name)
+
+
+@lru_cache(maxsize=4096)
+def _folded(name: str) -> tuple[str, ...]:
     folded = unicodedata.normalize("NFC", name).casefold()
     groups = ["^".join(part.strip() for part in group.split("^")).rstrip("^") for group in folded.split("=")]
     while len(groups) > 1 and not groups[-1]:
@@ -242,8 +249,12 @@ def _is_group(asked: str, group: str) -> bool:
     return bool(fits(group) or ("^" in asked and fits(group + "^" * missing)))
 
 
-@lru_cache(maxsize=1024)
 def _number(text: str) -> Decimal | None:
+    return _remembered_number(text) if len(text) <= _MAX_REMEMBERED else _remembered_number.__wrapped__(text)
+
+
+@lru_cache(maxsize=1024)
+def _remembered_number(text: str) -> Decimal | None:
     try:
         number = Decimal(text)
     except InvalidOperation:
@@ -251,6 +262,7 @@ def _number(text: str) -> Decimal | None:
     return number if number.is_finite() else None
 
 
+# Also long ones: each is asked for again with each row, and a query has no more and no longer ones than it may have.
 @lru_cache(maxsize=256)
 def _pattern(pattern: str) -> Callable[[str], object]:
     """Whether a text fits; at a cost that does not depend on how many asterisks there are."""

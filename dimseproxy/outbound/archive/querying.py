@@ -41,6 +41,12 @@ __all__ = ["Query", "Root", "Selection", "read_query", "read_selection", "root_o
 #: In one identifier; a database takes no more values in one statement.
 MAX_UIDS: Final = 30_000
 
+#: Values in one identifier that are no UIDs: each is compared with each row that is looked at.
+MAX_VALUES: Final = 64
+#: Characters of one: patterns cost what they are long. Only texts of paragraphs have more, and nobody asks for a whole
+#: one.
+MAX_VALUE: Final = 1024
+
 #: Those that are no attribute of what is asked for, but are answered with it.
 _ABOUT_THE_ANSWER: Final = frozenset((QUERY_RETRIEVE_LEVEL, RETRIEVE_AE_TITLE, INSTANCE_AVAILABILITY))
 _SILENT: Final = frozenset((SPECIFIC_CHARACTER_SET, QUERY_RETRIEVE_LEVEL))
@@ -203,8 +209,11 @@ def read_selection(root: Root, identifier: bytes, encoding: Encoding) -> Selecti
 class _Texts:
     """The values of keys, in the character set of their identifier."""
 
-    def __init__(self, keys: Iterable[Key], encoding: Encoding, outer: bytes = b"") -> None:
+    def __init__(
+        self, keys: Iterable[Key], encoding: Encoding, outer: bytes = b"", effort: _Effort | None = None
+    ) -> None:
         self._encoding = encoding
+        self._effort = effort or _Effort()
         self._character_sets = next((key.value for key in keys if key.tag == SPECIFIC_CHARACTER_SET), outer)
 
     def of(self, key: Key) -> list[str]:
@@ -222,9 +231,38 @@ class _Texts:
         except Unreadable:
             raise _refusal("has text that is not of its character set") from None
 
+    def asked(self, key: Key) -> list[str]:
+        """
+        The values that an attribute is to be compared with.
+
+        @raise OperationRefused: as for `of`, or they cost too much.
+        """
+        texts = self.of(key)
+        self._effort.add(vr_of(key.tag), texts)
+        return texts
+
     def within(self, item: Iterable[Key]) -> _Texts:
         """The same for an item of a sequence."""
-        return _Texts(item, self._encoding, self._character_sets)
+        return _Texts(item, self._encoding, self._character_sets, self._effort)
+
+
+class _Effort:
+    """What an identifier asks to be compared with each row."""
+
+    def __init__(self) -> None:
+        self._values = 0
+
+    def add(self, vr: str, texts: Iterable[str]) -> None:
+        """
+        More of it.
+
+        @raise OperationRefused: that is too much.
+        """
+        lengths = [len(text) for text in texts if text]
+        # Of a list of UIDs it is looked up whether one is in it.
+        self._values += 0 if vr == "UI" else len(lengths)
+        if self._values > MAX_VALUES or max(lengths, default=0) > MAX_VALUE:
+            raise _refusal("has too many or too long values to match by")
 
 
 def _level(root: Root, keys: Iterable[Key], texts: _Texts) -> Level:
@@ -255,7 +293,7 @@ def _match(key: Key, texts: _Texts) -> ValueIs | ItemIs | None:
     if key.tag == SPECIFIC_CHARACTER_SET:
         return None
     if key.items is None:
-        condition = condition_of(vr_of(key.tag), texts.of(key))
+        condition = condition_of(vr_of(key.tag), texts.asked(key))
         return None if condition is None else ValueIs(name, condition)
     if not key.items:
         return None

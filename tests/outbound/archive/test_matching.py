@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from dimseproxy.outbound.archive.matching import condition_of
+from dimseproxy.outbound.archive import matching
+from dimseproxy.outbound.archive.matching import condition_of, folded_groups
 
 
 def meets(vr: str, asked: str, *texts: str) -> bool:
@@ -55,6 +56,11 @@ class SingleValueTests(SynchronousTestCase):
 
     def test_what_is_no_number_is_not_found(self) -> None:
         self.assertFalse(meets("IS", "seven", "seven"))
+
+    def test_a_long_number_is_not_remembered(self) -> None:
+        before = matching._remembered_number.cache_info().currsize
+        self.assertTrue(meets("DS", "7", "0" * 10_000 + "7"))
+        self.assertEqual(matching._remembered_number.cache_info().currsize, before + 1)
 
     def test_any_uid_of_a_list(self) -> None:
         self.assertTrue(meets("UI", "1.2\\1.3", "1.3"))
@@ -128,6 +134,14 @@ class NameTests(SynchronousTestCase):
 
     def test_an_empty_group_asks_for_any(self) -> None:
         self.assertTrue(meets("PN", "=山田*", "Yamada^Tarou=山田^太郎"))
+
+    def test_a_name_has_three_groups_whatever_is_asked(self) -> None:
+        self.assertTrue(meets("PN", "=" * 500 + "Yamada", "Yamada^Tarou"))
+
+    def test_a_long_name_is_not_remembered(self) -> None:
+        before = matching._folded.cache_info().currsize
+        folded_groups("A" * 10_000)
+        self.assertEqual(matching._folded.cache_info().currsize, before)
 
     def test_a_group_that_the_name_does_not_have(self) -> None:
         self.assertFalse(meets("PN", "Yamada^Tarou=山田^太郎", "Yamada^Tarou"))

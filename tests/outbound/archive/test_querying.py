@@ -14,7 +14,7 @@ from dimseproxy.outbound.archive.answers import Answer, encode_answer
 from dimseproxy.outbound.archive.heads import Values
 from dimseproxy.outbound.archive.index import Index
 from dimseproxy.outbound.archive.levels import Level, Root, name_of, tag_of
-from dimseproxy.outbound.archive.querying import read_query, read_selection, root_of
+from dimseproxy.outbound.archive.querying import MAX_VALUE, MAX_VALUES, read_query, read_selection, root_of
 from dimseproxy.outbound.archive.seal import Seal
 from tests.outbound.archive.indexing import (
     BIG,
@@ -56,6 +56,32 @@ class IdentifierTests(SynchronousTestCase):
         keys = encoded(data_set(SpecificCharacterSet="ISO_IR 192", QueryRetrieveLevel="STUDY", PatientName="AB"))
         with self.assertRaises(OperationRefused):
             read_query(Root.STUDY, keys.replace(b"AB", b"\xff\xfe"), EXPLICIT)
+
+    def test_too_many_values_to_compare_with_are_refused(self) -> None:
+        inner = data_set(RequestedProcedureID=[f"*{number}*" for number in range(MAX_VALUES)])
+        for keys in (
+            {"StudyDescription": [f"*{number}*" for number in range(MAX_VALUES + 1)]},
+            {"StudyDescription": "A", "PatientName": [f"N{number}" for number in range(MAX_VALUES)]},
+            {"StudyDescription": "A", "RequestAttributesSequence": Sequence([inner])},
+        ):
+            refused = self.refused(Root.STUDY, QueryRetrieveLevel="SERIES", **keys)
+            self.assertEqual(refused, Status.IDENTIFIER_DOES_NOT_MATCH)
+
+    def test_as_many_as_may_be_are_not(self) -> None:
+        keys = data_set(
+            QueryRetrieveLevel="STUDY",
+            StudyDescription=[f"*{number}*" for number in range(MAX_VALUES)],
+            PatientName="",
+            StudyInstanceUID=[f"1.2.{number}" for number in range(1_000)],
+        )
+        self.assertEqual(len(read_query(Root.STUDY, encoded(keys), EXPLICIT).conditions), 2)
+
+    def test_a_value_that_is_too_long_is_refused(self) -> None:
+        long = "*a" * (MAX_VALUE // 2) + "*"
+        self.assertEqual(
+            self.refused(Root.STUDY, QueryRetrieveLevel="STUDY", AdditionalPatientHistory=long),
+            Status.IDENTIFIER_DOES_NOT_MATCH,
+        )
 
     def test_sop_classes_tell_the_model(self) -> None:
         prefix = "1.2.840.10008.5.1.4.1.2."
