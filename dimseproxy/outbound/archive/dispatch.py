@@ -301,7 +301,13 @@ class _Attempt:
         return True
 
     async def _send_some(self, sender: Sender, objects: Sequence[Pending]) -> None:
-        parcels = {self._parcel(each): each for each in objects}
+        parcels: dict[Parcel, Pending] = {}
+        for each in objects:
+            if each.sop_instance is None:
+                self._refused += 1
+                self._why = "its row in the index cannot be read"
+            else:
+                parcels[self._parcel(each, each.sop_instance)] = each
 
         def told(parcel: Parcel, outcome: Outcome) -> Deferred[None] | None:
             if outcome.status is not None and not self._is_answered:
@@ -319,9 +325,9 @@ class _Attempt:
 
         await sender.send(parcels, told)
 
-    def _parcel(self, pending: Pending) -> Parcel:
+    def _parcel(self, pending: Pending, sop_instance: str) -> Parcel:
         read = partial(self._means.read, pending.blob, pending.size)
-        return Parcel(pending.sop_class, pending.sop_instance, pending.transfer_syntax, read)
+        return Parcel(pending.sop_class, sop_instance, pending.transfer_syntax, read)
 
     async def _write_down(self) -> None:
         arrived, self._arrived = self._arrived, []

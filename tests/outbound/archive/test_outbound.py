@@ -24,7 +24,7 @@ from dimseproxy.errors import (
 )
 from dimseproxy.outbound.archive.instances import Page
 from dimseproxy.outbound.archive.querying import Query
-from dimseproxy.storage.errors import DatabaseUnavailable
+from dimseproxy.storage.errors import DatabaseRefused, DatabaseUnavailable
 from tests.association.playing import COMMITMENT, CT, EXPLICIT, FIND, GET, IMPLICIT, VERIFICATION
 from tests.outbound.archive.support import Caller, Kept, an_identifier, an_image, decoded, encoded
 
@@ -218,6 +218,13 @@ class FindingTests(TestCase):
 
         pages, _ = await self._pages(abort)
         self.assertEqual(pages, 3)
+
+    async def test_an_index_that_cannot_be_read_is_a_failure_and_no_end(self) -> None:
+        kept, caller = await self._open()
+        with patch.object(kept.index, "find", lambda *_: fail(DatabaseRefused("changed"))):
+            message_id = self._ask(caller, StudyInstanceUID="")
+            self.assertEqual((await caller.answer(message_id)).status, Status.CANNOT_UNDERSTAND)
+        self.assertEqual(caller.told, [])
 
     async def test_a_database_that_is_gone(self) -> None:
         kept, caller = await self._open()
