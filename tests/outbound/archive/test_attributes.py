@@ -129,6 +129,19 @@ class OddTests(SynchronousTestCase):
         deep = (b"\x08\x00\x32\x10SQ\0\0\xff\xff\xff\xff" + b"\xfe\xff\x00\xe0\xff\xff\xff\xff") * 20_000
         self.assertIsInstance(read_head(deep, EXPLICIT, LEVELS), dict)
 
+    def test_what_is_too_much_is_not_kept_sequences_first(self) -> None:
+        items = [data_set(CodeMeaning="X" * 10_240) for _ in range(20)]
+        content = an_object(ConceptNameCodeSequence=Sequence(items), ImageComments="C" * 5_000, Rows=7)
+        deflate = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+        attributes = read_attributes(deflate.compress(encoded(content)) + deflate.flush(), DEFLATED)
+        kept = [value(attributes, keyword) for keyword in ("ConceptNameCodeSequence", "ImageComments", "Rows")]
+        self.assertEqual(kept, [None, ["C" * 5_000], ["7"]])
+
+    def test_nor_is_text_that_is_too_much(self) -> None:
+        content = an_object(ImageType=["X" * 9_000] * 7, ImageComments="Y" * 5_000, ContentLabel="L")
+        attributes = read(content)
+        self.assertEqual([value(attributes, keyword) for keyword in ("ImageType", "ContentLabel")], [None, ["L"]])
+
     def test_a_bomb_is_not_inflated(self) -> None:
         deflate = zlib.compressobj(wbits=-zlib.MAX_WBITS)
         head = encoded(an_object()) + b"\x20\x00\x00\x40LT" + (0xFFFE).to_bytes(2, "little") + b"x" * 0xFFFE

@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from dimseproxy.dataset.encoding import Encoding
 from dimseproxy.dimse.status import Status
 from dimseproxy.errors import OperationRefused
+from dimseproxy.outbound.archive import searching
 from dimseproxy.outbound.archive.answers import Answer, encode_answer
 from dimseproxy.outbound.archive.heads import Values
 from dimseproxy.outbound.archive.index import Index
@@ -368,6 +369,21 @@ class FindTests(TestCase):
     async def test_all_pages_together_are_all_answers_once(self) -> None:
         index = await self.holding(*(an_instance(number) for number in range(1, 2_500)))
         self.assertEqual(len(set(await studies_found(index))), 2_499)
+
+    async def test_a_page_ends_where_its_rows_were_large(self) -> None:
+        index = await self.holding(*(an_instance(number) for number in range(1, 1_000)))
+        self.patch(searching, "MOST_OCTETS", 1_000)
+        keys = data_set(QueryRetrieveLevel="STUDY", StudyInstanceUID="", StudyDescription="nothing")
+        query = read_query(Root.STUDY, encoded(keys), EXPLICIT)
+        pages, after = 0, 0
+        while pages < 10:
+            page = await index.find(query, after)
+            pages += 1
+            if page.next is None:
+                break
+            after = page.next
+        self.assertEqual(pages, 5)
+        self.assertEqual(len(set(await studies_found(index))), 999)
 
     async def test_few_among_many_are_found(self) -> None:
         index = await self.holding(*(an_instance(number) for number in range(1, 2_500)))
