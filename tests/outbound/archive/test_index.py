@@ -141,11 +141,18 @@ class SQLiteTests(TestCase):
 
     async def test_texts_of_any_length_are_found(self) -> None:
         long = "\N{LATIN SMALL LETTER O WITH STROKE}x" * 4_000
-        values: dict[str, Any] = {"PatientID": long, "PatientName": long, "AccessionNumber": long}
-        index = await self.index(an_instance(1, SpecificCharacterSet="ISO_IR 192", **values))
-        for keyword in values:
-            asked: dict[str, Any] = {"SpecificCharacterSet": "ISO_IR 192", keyword: long}
-            self.assertEqual(await studies_found(index, **asked), ["1"], keyword)
+        # The longest that may be asked for: longer than what a column has of it.
+        beginning = long[:1_000]
+        keywords = ("PatientID", "PatientName", "AccessionNumber")
+        objects: list[Instance] = []
+        for number, text in enumerate((beginning, long), 1):
+            values: dict[str, Any] = dict.fromkeys(keywords, text)
+            objects.append(an_instance(number, SpecificCharacterSet="ISO_IR 192", **values))
+        index = await self.index(*objects)
+        for keyword in keywords:
+            for key, found in ((beginning, ["1"]), (beginning + "*", ["1", "2"])):
+                asked: dict[str, Any] = {"SpecificCharacterSet": "ISO_IR 192", keyword: key}
+                self.assertEqual(await studies_found(index, **asked), found, keyword)
 
     async def test_a_nul_in_a_text_disturbs_nobody(self) -> None:
         index = await self.index(an_instance(1, PatientID="A\0B", PatientName="A\0B", Modality="C\0T"))
