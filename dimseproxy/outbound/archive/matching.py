@@ -21,7 +21,8 @@ from dimseproxy.privacy.matching import Span, parse_span
 _WILDCARDS: Final = frozenset("*?")
 _NUMBERS: Final = frozenset(("DS", "IS", "US", "UL"))
 _NEVER_PATTERNS: Final = frozenset(("UI", *_NUMBERS))
-_DAY: Final = re.compile(r"[0-9]{8}", re.ASCII)
+#: Of eight digits, or as ACR-NEMA had it (PS3.5 6.2).
+_DAY: Final = re.compile(r"[0-9]{8}|[0-9]{4}\.[0-9]{2}\.[0-9]{2}", re.ASCII)
 _TIME: Final = re.compile(r"([01]\d|2[0-3])(?::?([0-5]\d)(?::?([0-5]\d|60)(?:\.(\d{1,6}))?)?)?", re.ASCII)
 _EARLIEST: Final = "000000000000"
 _LATEST: Final = "235959999999"
@@ -92,7 +93,7 @@ class Days:
     latest: str = field(repr=False)
 
     def is_met(self, texts: Sequence[str]) -> bool:
-        return any(self.earliest <= text <= self.latest for text in texts if _DAY.fullmatch(text))
+        return any(self.earliest <= day <= self.latest for text in texts if (day := day_digits(text)))
 
 
 @frozen
@@ -211,6 +212,11 @@ def _folded(name: str) -> tuple[str, ...]:
     return tuple(groups)
 
 
+def day_digits(text: str) -> str:
+    """A day as eight digits, be it in the calendar or not; empty where it is none."""
+    return text.replace(".", "") if _DAY.fullmatch(text) else ""
+
+
 def time_ends(text: str) -> tuple[str, str] | None:
     """The first and the last instant that a value of VR TM may mean; None where it is none."""
     match = _TIME.fullmatch(text)
@@ -222,9 +228,12 @@ def time_ends(text: str) -> tuple[str, str] | None:
 
 def _days(text: str) -> Days | None:
     ends = split_range("DA", text)
-    if ends is None or not all(_DAY.fullmatch(end) for end in ends if end):
+    if ends is None:
         return None
-    return Days(ends[0] or "00000000", ends[1] or "99999999")
+    earliest, latest = (day_digits(end) for end in ends)
+    if (ends[0] and not earliest) or (ends[1] and not latest):
+        return None
+    return Days(earliest or "00000000", latest or "99999999")
 
 
 def _time_range(text: str) -> tuple[str, str] | None:

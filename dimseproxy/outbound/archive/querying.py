@@ -31,7 +31,7 @@ from dimseproxy.outbound.archive.levels import (
     root_of,
     vr_of,
 )
-from dimseproxy.outbound.archive.matching import Condition, Days, During, TimeOfDay, condition_of, time_ends
+from dimseproxy.outbound.archive.matching import Condition, Days, During, TimeOfDay, condition_of, day_digits, time_ends
 from dimseproxy.privacy.identifier_keys import Key, read_keys
 from dimseproxy.privacy.matching import Span, parse_span
 from dimseproxy.privacy.values import TEXT, Unreadable, texts_of
@@ -110,10 +110,11 @@ class MomentIs:
 
     def is_met(self, values: Values) -> bool:
         dates, times = cast(list[str], values.get(self.date)), cast(list[str], values.get(self.time))
-        if not dates or len(dates[0]) != 8:
+        day = day_digits(dates[0]) if dates else ""
+        if not day:
             return False
         ends = time_ends(times[0]) if times and times[0] else ("000000000000", "235959999999")
-        return ends is not None and dates[0] + ends[0] <= self.latest and self.earliest <= dates[0] + ends[1]
+        return ends is not None and day + ends[0] <= self.latest and self.earliest <= day + ends[1]
 
 
 Match = ValueIs | ItemIs | MomentIs
@@ -310,12 +311,10 @@ def _combined(matches: list[Match], conditions: dict[int, Condition]) -> Iterabl
     replaced: set[str] = set()
     for date, time in DATES_AND_TIMES:
         day, hour = conditions.get(date), conditions.get(time)
-        if isinstance(day, During) and isinstance(hour, TimeOfDay) and _is_range(day.span):
+        days = None if isinstance(day, During) and not _is_range(day.span) else day_range(day)
+        if days is not None and isinstance(hour, TimeOfDay):
             replaced |= {name_of(date), name_of(time)}
-            begin, end = day.span.begin, day.span.end
-            first = "00000000" if begin is None else begin.first.strftime("%Y%m%d").zfill(8)
-            last = "99999999" if end is None else end.last.strftime("%Y%m%d").zfill(8)
-            yield MomentIs(name_of(date), name_of(time), first + hour.earliest, last + hour.latest)
+            yield MomentIs(name_of(date), name_of(time), days[0] + hour.earliest, days[1] + hour.latest)
     for match in matches:
         if not (isinstance(match, ValueIs) and match.name in replaced):
             yield match

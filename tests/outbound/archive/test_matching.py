@@ -168,6 +168,10 @@ class DateTests(SynchronousTestCase):
         answers = [meets("DA", "20230201-20230231", day) for day in ("20230131", "20230201", "20230228", "20230301")]
         self.assertEqual([False, True, True, False], answers)
 
+    def test_a_day_as_it_was_once_written_is_in_such_a_range(self) -> None:
+        for asked in ("20230201-20230231", "2023.02.01-2023.02.31"):
+            self.assertEqual([True, False], [meets("DA", asked, day) for day in ("2023.02.28", "2023.03.01")], asked)
+
     def test_an_open_range_from_a_day_that_is_in_no_calendar(self) -> None:
         self.assertEqual([False, True], [meets("DA", "20230231-", day) for day in ("20230228", "20230301")])
 

@@ -366,6 +366,18 @@ class FindTests(TestCase):
         found = await answers_to(index, combines=True, **keys)
         self.assertEqual([answer.StudyInstanceUID for answer in found], ["1.3.1", "1.3.4"])
 
+    async def test_that_range_may_end_on_a_day_that_is_in_no_calendar(self) -> None:
+        index = await self.holding(
+            an_instance(1, StudyDate="20240131", StudyTime="0800"),
+            an_instance(2, StudyDate="20240210", StudyTime="0800"),
+            an_instance(3, StudyDate="2024.02.10", StudyTime="0800"),
+            an_instance(4, StudyDate="20240301", StudyTime="1030"),
+        )
+        for days in ("20240131-20240229", "20240131-20240231"):
+            keys: dict[str, Any] = {"StudyDate": days, "StudyTime": "1000-1200", "StudyInstanceUID": ""}
+            found = await answers_to(index, combines=True, **keys)
+            self.assertEqual([answer.StudyInstanceUID for answer in found], ["1.3.2", "1.3.3"], days)
+
     async def test_all_pages_together_are_all_answers_once(self) -> None:
         index = await self.holding(*(an_instance(number) for number in range(1, 2_500)))
         self.assertEqual(len(set(await studies_found(index))), 2_499)
