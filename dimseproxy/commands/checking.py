@@ -10,14 +10,14 @@ from enum import Enum
 from itertools import islice
 from typing import Final
 
-from dimseproxy.commands.dicom_files import BrokenFile, NoDicomFile, meta_of
-from dimseproxy.commands.task import ExitStatus, Task, counted, side_by_side
+from dimseproxy.commands.dicom_files import BrokenFile, meta_of
+from dimseproxy.commands.task import ExitStatus, Task, counted, reason_of, side_by_side
 from dimseproxy.dataset.encoding import encoding_of
-from dimseproxy.errors import DimseProxyError, OperationRefused
+from dimseproxy.errors import DimseProxyError
 from dimseproxy.outbound.archive.attributes import read_attributes
 from dimseproxy.outbound.archive.instances import Instance, Outcome
 from dimseproxy.storage.blobs import Blobs
-from dimseproxy.storage.encryption import Damaged
+from dimseproxy.storage.encryption import KeyMissing
 
 #: How much of a data set is looked at for its attributes, in bytes.
 _HEAD: Final = 1024 * 1024
@@ -33,11 +33,13 @@ class _State(Enum):
     WHOLE = "whole"
     DAMAGED = "damaged"
     MISSING = "missing"
+    #: Nobody knows what is in it: the disk does not give it, or its key is not there.
+    UNREADABLE = "unreadable"
 
 
 async def verify(task: Task, options: Namespace) -> ExitStatus:
     """
-    Read every file that the index refers to, and tell which are damaged or missing.
+    Read every file that the index refers to, and tell which are damaged, missing or cannot be read.
 
     A file that nothing refers to is what is left of a store that was not acknowledged: it is counted, and no fault.
     """
@@ -48,12 +50,12 @@ async def verify(task: Task, options: Namespace) -> ExitStatus:
     with task.progress("verifying", len(known)) as progress:
 
         async def look(name: str) -> None:
-            state = await task.in_thread(lambda: _state_of(blobs, name))
+            state, why = await task.in_thread(lambda: _state_of(blobs, name))
             # What is missing may have been deleted since, by the proxy that runs.
             if state is not _State.MISSING or await index.uses(name):
                 found[state] += 1
                 if state is not _State.WHOLE:
-                    progress.say(f"{state.value}: {name}", task.out)
+                    progress.say(f"{state.value}: {name}{why}", task.out)
             progress.advance()
 
         await side_by_side(sorted(known), look)
@@ -63,9 +65,10 @@ async def verify(task: Task, options: Namespace) -> ExitStatus:
             unknown += 1
     task.say(
         f"{counted(found[_State.WHOLE], 'file is', 'files are')} whole, {found[_State.DAMAGED]:,} damaged, "
-        f"{found[_State.MISSING]:,} missing; {unknown:,} more that the index does not know"
+        f"{found[_State.MISSING]:,} missing, {found[_State.UNREADABLE]:,} unreadable; "
+        f"{unknown:,} more that the index does not know"
     )
-    return ExitStatus.NOT_WELL if found[_State.DAMAGED] or found[_State.MISSING] else ExitStatus.WELL
+    return ExitStatus.WELL if found.total() == found[_State.WHOLE] else ExitStatus.NOT_WELL
 
 
 async def rebuild(task: Task, options: Namespace) -> ExitStatus:
@@ -85,21 +88,28 @@ async def rebuild(task: Task, options: Namespace) -> ExitStatus:
     unreadable = 0
     with task.progress("rebuilding", len(names)) as progress:
 
-        async def take(batch: list[str]) -> None:
+        def pass_over(name: str, why: str) -> None:
             nonlocal unreadable
+            unreadable += 1
+            progress.say(f"unreadable: {name}: {why}", task.out)
+
+        async def take(batch: list[str]) -> None:
             now = task.reactor.seconds()
             instances: list[Instance] = []
             for name in batch:
                 try:
                     instances.append(await task.in_thread(lambda name=name: _instance(blobs, name, now)))  # type: ignore[misc]
-                except (BrokenFile, NoDicomFile, OperationRefused, Damaged, FileNotFoundError) as error:
-                    unreadable += 1
-                    progress.say(f"unreadable: {name}: {error}", task.out)
-            outcomes.update(added.outcome for added in await index.add_many(instances))
+                except (DimseProxyError, OSError) as error:
+                    # Whatever is wrong with one file: the others are in no index until this has come to its end.
+                    pass_over(name, reason_of(error))
+            for instance, added in zip(instances, await index.add_many(instances), strict=True):
+                outcomes[added.outcome] += 1
+                if added.outcome is Outcome.UNKNOWN:
+                    pass_over(instance.blob, "the disk does not say what is there")
             progress.advance(len(batch))
 
         await side_by_side(_batches(names), take)
-    others = sum(outcomes.values()) - outcomes[Outcome.NEW] - outcomes[Outcome.GONE]
+    others = outcomes.total() - outcomes[Outcome.NEW] - outcomes[Outcome.GONE] - outcomes[Outcome.UNKNOWN]
     task.say(
         f"{counted(outcomes[Outcome.NEW], 'object', 'objects')} added, {len(known):,} known before, {unreadable:,} "
         f"unreadable, {others:,} whose SOP Instance UID is there already"
@@ -132,14 +142,17 @@ def _batches(names: list[str]) -> Iterator[list[str]]:
         yield batch
 
 
-def _state_of(blobs: Blobs, name: str) -> _State:
-    if blobs.verify(name):
-        return _State.WHOLE
+def _state_of(blobs: Blobs, name: str) -> tuple[_State, str]:
+    """How a file is, and why nobody knows that."""
     try:
+        if blobs.verify(name):
+            return _State.WHOLE, ""
         blobs.size(name)
     except FileNotFoundError:
-        return _State.MISSING
-    return _State.DAMAGED
+        return _State.MISSING, ""
+    except (OSError, KeyMissing) as error:
+        return _State.UNREADABLE, f": {reason_of(error)}"
+    return _State.DAMAGED, ""
 
 
 def _instance(blobs: Blobs, name: str, now: float) -> Instance:

@@ -19,7 +19,7 @@ from dimseproxy.commands.checking import rebuild, verify
 from dimseproxy.commands.importing import import_folder
 from dimseproxy.commands.letters import list_dead_letters, send_again
 from dimseproxy.commands.listing import list_studies
-from dimseproxy.commands.task import ExitStatus, Task
+from dimseproxy.commands.task import ExitStatus, Task, reason_of
 from dimseproxy.config import SQLITE, ConfigurationError, Settings, load
 from dimseproxy.errors import DimseProxyError
 
@@ -123,7 +123,7 @@ async def carried_out(reactor: Any, settings: Settings, options: Namespace) -> E
         finally:
             await database.stop()
     except (DimseProxyError, OSError) as error:
-        return _failed(_reason(error))
+        return _failed(reason_of(error))
 
 
 def _look_for_index(settings: Settings) -> None:
@@ -133,13 +133,6 @@ def _look_for_index(settings: Settings) -> None:
     file = sqlite_file(settings)
     if settings.database == SQLITE and not file.exists():
         raise NoArchive(f"there is no {file}: nothing was stored yet, or `rebuild` has to make it from the files")
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, OSError):
-        # What it is about may be a file of a folder that is named after a patient.
-        return error.strerror or type(error).__name__
-    return str(error)
 
 
 def _failed(why: str) -> ExitStatus:

@@ -92,6 +92,14 @@ async def _all(workers: list[Deferred[None]]) -> None:
         raise failures[0]
 
 
+def reason_of(error: Exception) -> str:
+    """What went wrong, in words that name no file."""
+    if isinstance(error, OSError):
+        # What it is about may be a file of a folder that is named after a patient.
+        return error.strerror or type(error).__name__
+    return str(error)
+
+
 def counted(number: int, one: str, many: str) -> str:
     """A number of things in words."""
     return f"{number:,} {one if number == 1 else many}"

@@ -4,8 +4,9 @@ Files by their content.
 A file is written beside the others, made durable, and only then gets its name, which is a digest of its content: no
 peer has a say in it, the same content is there once, and a file that has a name is whole.  A content may have a head,
 such as who sent it and how; the digest is one of the head and of the digest of the body, so that whoever wants to know
-whether two bodies are the same need not hash them once more.  The name is durable after
-another wait for the disk, which its writer may spend on something else.  All of this blocks, and belongs in a thread.
+whether two bodies are the same need not hash them once more.  Where the same content comes again, the new file takes
+the place of the one that is there.  The name is durable after another wait for the disk, which its writer may spend on
+something else.  All of this blocks, and belongs in a thread.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from dimseproxy.storage.encryption import (
     clear_length,
     decrypted,
     is_encrypted,
+    write_all,
 )
 
 _NAME_LENGTH: Final = 64
@@ -66,11 +68,13 @@ class BlobWriter:
     def __init__(self, blobs: Blobs, folder: str, keys: FileKeys | None, head: bytes = b"") -> None:
         self._blobs = blobs
         self._path, self._file = _begun(folder)
-        self._encrypted = None if keys is None else EncryptedWriter(self._file, keys)
+        self._encrypted: EncryptedWriter | None = None
         self._digest = hashlib.sha256()
         self._head = head
         self._size = 0
         try:
+            if keys is not None:
+                self._encrypted = EncryptedWriter(self._file, keys)
             self._write(head)
         except BaseException:
             self.discard()
@@ -90,7 +94,7 @@ class BlobWriter:
         if self._encrypted is not None:
             self._encrypted.write(data)
         else:
-            _write_all(self._file, data)
+            write_all(self._file, data)
 
     def finish(self) -> Blob:
         """
@@ -169,16 +173,13 @@ class Blobs:
 
     def adopt(self, path: str, digest: bytes) -> str:
         """
-        Give a durable file its name; where the same content is there already, that stays.
+        Give a durable file its name, also where the same content has it: that may be damaged, and this is whole.
 
         @param digest: of its head and its body.
         @return: the name.
         """
         name = digest.hex() if self._keys is None else self._keys.name(digest)
         place = self._place(name)
-        if os.path.exists(place):
-            os.unlink(path)
-            return name
         try:
             os.rename(path, place)
         except FileNotFoundError:
@@ -211,11 +212,15 @@ class Blobs:
                 yield piece
 
     def exists(self, name: str) -> bool:
-        """Whether there is such a file, and it can be opened; what is in it is not looked at."""
+        """
+        Whether there is such a file; what is in it is not looked at.
+
+        @raise OSError: it cannot be opened, and may be there nevertheless.
+        """
         try:
             # Of a disk of another machine, other answers may be old: only to open a file asks that machine.
             os.close(os.open(self._place(name), os.O_RDONLY))
-        except OSError:
+        except FileNotFoundError:
             return False
         return True
 
@@ -301,12 +306,6 @@ def _digest_of(head: bytes, body: bytes) -> bytes:
     @param body: the SHA-256 of what is behind its head; always as long, so that no two contents come to the same.
     """
     return hashlib.sha256(head + body).digest()
-
-
-def _write_all(file: BinaryIO, data: bytes | memoryview) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[file.write(view) or 0 :]
 
 
 def _unlink_unless_locked(path: str) -> None:

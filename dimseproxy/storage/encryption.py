@@ -79,7 +79,7 @@ class EncryptedWriter:
         self._cipher = keys.cipher(keys.newest, salt)
         self._held = bytearray()
         self._chunks = 0
-        out.write(_HEADER.pack(_MAGIC, keys.newest, salt))
+        write_all(out, _HEADER.pack(_MAGIC, keys.newest, salt))
 
     def write(self, data: bytes | memoryview) -> None:
         """More of the content."""
@@ -98,8 +98,19 @@ class EncryptedWriter:
         self._held.clear()
 
     def _write_chunk(self, clear: bytes, is_last: bool) -> None:
-        self._out.write(self._cipher.encrypt(_NONCE.pack(self._chunks, is_last), clear, None))
+        write_all(self._out, self._cipher.encrypt(_NONCE.pack(self._chunks, is_last), clear, None))
         self._chunks += 1
+
+
+def write_all(file: BinaryIO, data: bytes | memoryview) -> None:
+    """
+    Write to a file without a buffer.
+
+    @raise OSError: the disk does not take it; of a full one the first call takes a part, and only the next one fails.
+    """
+    view = memoryview(data)
+    while view:
+        view = view[file.write(view) or 0 :]
 
 
 def is_encrypted(head: bytes) -> bool:

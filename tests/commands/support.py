@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import builtins
+import errno
 from argparse import Namespace
 from collections.abc import Awaitable, Callable
 from hashlib import sha256
 from io import BytesIO, StringIO
 from pathlib import Path
+from typing import Any
 
 from pydicom import Dataset, dcmwrite
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
@@ -20,6 +23,8 @@ from dimseproxy.dataset.encoding import encoding_of
 from dimseproxy.outbound.archive.attributes import read_attributes
 from dimseproxy.outbound.archive.instances import Instance
 from dimseproxy.outbound.archive.part10 import file_head, head_length
+from dimseproxy.storage.blobs import Blobs
+from dimseproxy.storage.encryption import FileKeys
 
 #: What identifies a patient in every object here, and must never be shown.
 NAME = "Musterfrau^Erika"
@@ -62,18 +67,39 @@ class ArchiveCase(TestCase):
         await holdings.index.start()
         return holdings
 
-    def write(self, content: bytes) -> str:
+    def write(self, content: bytes, blobs: Blobs | None = None) -> str:
         """A file in the archive that the index does not know; its name."""
-        self.holdings.blobs.open()
+        blobs = blobs or self.holdings.blobs
+        blobs.open()
         head = head_length(content)
-        writer = self.holdings.blobs.create(content[:head])
+        writer = blobs.create(content[:head])
         writer.write(content[head:])
         return writer.finish().name
 
+    def write_under_a_lost_key(self, content: bytes) -> str:
+        """The same, encrypted with a key that is none of the archive's."""
+        return self.write(content, Blobs(self.holdings.folder, FileKeys([b"lost" * 8])))
+
+    def break_disk(self, name: str) -> None:
+        """The disk does not give a file any longer."""
+        really = open
+
+        def broken(path: Any, *rest: Any, **more: Any) -> Any:
+            if str(path).endswith(name):
+                raise OSError(errno.EIO, "Input/output error", path)
+            return really(path, *rest, **more)
+
+        self.patch(builtins, "open", broken)
+
     async def store(self, number: int, *, study: int = 1) -> str:
         """An object in the archive; the name of its file."""
-        data_set = encoded(number, study=study)
         name = self.write(file_of(number, study=study))
+        await self.add(number, name, study=study)
+        return name
+
+    async def add(self, number: int, name: str, *, study: int = 1) -> None:
+        """An object in the index, whose file is there."""
+        data_set = encoded(number, study=study)
         encoding = encoding_of(ExplicitVRLittleEndian)
         assert encoding is not None
         attributes = read_attributes(data_set, encoding)
@@ -81,7 +107,6 @@ class ArchiveCase(TestCase):
         size = len(file_of(number, study=study))
         instance = Instance(attributes, ExplicitVRLittleEndian, name, size, digest, "CT1", 1_700_000_000.0 + number)
         await self.holdings.index.add(instance)
-        return name
 
     def path_of(self, name: str) -> Path:
         """Where a file of the archive is on the disk."""

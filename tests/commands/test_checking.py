@@ -7,6 +7,7 @@ from pydicom.uid import CTImageStorage
 from dimseproxy.commands.checking import NoFolder, rebuild, verify
 from dimseproxy.commands.task import ExitStatus
 from dimseproxy.config import ArchiveSettings
+from dimseproxy.outbound.archive.instances import Held
 from tests.commands.support import ArchiveCase, file_of
 
 
@@ -18,7 +19,9 @@ class VerifyTests(ArchiveCase):
             await self.store(number)
         status, out, _ = await self.run_command(verify)
         self.assertEqual(status, ExitStatus.WELL)
-        self.assertEqual(out, "3 files are whole, 0 damaged, 0 missing; 0 more that the index does not know\n")
+        self.assertEqual(
+            out, "3 files are whole, 0 damaged, 0 missing, 0 unreadable; 0 more that the index does not know\n"
+        )
 
     async def test_a_changed_byte_is_found(self) -> None:
         await self.store(1)
@@ -50,6 +53,23 @@ class VerifyTests(ArchiveCase):
         self.assertEqual(status, ExitStatus.WELL)
         self.assertIn("; 1 more that the index does not know", out)
 
+    async def test_a_file_that_the_disk_does_not_give_is_named_and_the_others_are_looked_at(self) -> None:
+        names = [await self.store(number) for number in range(10)]
+        self.break_disk(names[3])
+        status, out, _ = await self.run_command(verify)
+        self.assertEqual(status, ExitStatus.NOT_WELL)
+        self.assertIn(
+            f"unreadable: {names[3]}: Input/output error\n9 files are whole, 0 damaged, 0 missing, 1 unreadable;", out
+        )
+
+    async def test_so_is_one_whose_key_is_not_there(self) -> None:
+        await self.store(1)
+        name = self.write_under_a_lost_key(file_of(2))
+        await self.add(2, name)
+        status, out, _ = await self.run_command(verify)
+        self.assertEqual(status, ExitStatus.NOT_WELL)
+        self.assertIn(f"unreadable: {name}: a file is encrypted, and no key is given\n1 file is whole", out)
+
     async def test_a_disk_that_is_not_mounted_is_no_loss(self) -> None:
         await self.store(1)
         self.holdings.folder.rename(self.folder / "elsewhere")
@@ -60,7 +80,7 @@ class VerifyTests(ArchiveCase):
 class RebuildTests(ArchiveCase):
     """`rebuild`."""
 
-    async def rows(self) -> dict[tuple[str, str], str]:
+    async def rows(self) -> dict[tuple[str, str], Held]:
         return await self.holdings.index.holds([(CTImageStorage, f"1.2.3.{number}") for number in range(5)])
 
     async def test_what_is_not_in_the_index_comes_into_it(self) -> None:
@@ -69,7 +89,7 @@ class RebuildTests(ArchiveCase):
         status, out, _ = await self.run_command(rebuild)
         self.assertEqual(status, ExitStatus.WELL)
         self.assertTrue(out.startswith("1 object added, 1 known before, 0 unreadable"), out)
-        self.assertEqual((await self.rows())[CTImageStorage, "1.2.3.2"], name)
+        self.assertEqual((await self.rows())[CTImageStorage, "1.2.3.2"].blob, name)
 
     async def test_an_index_made_anew_is_the_same(self) -> None:
         for number in range(3):
@@ -96,7 +116,7 @@ class RebuildTests(ArchiveCase):
         status, out, _ = await self.run_command(rebuild)
         self.assertEqual(status, ExitStatus.WELL)
         self.assertIn("1 whose SOP Instance UID is there already", out)
-        self.assertEqual((await self.rows())[CTImageStorage, "1.2.3.1"], name)
+        self.assertEqual((await self.rows())[CTImageStorage, "1.2.3.1"].blob, name)
 
     async def test_what_is_no_object_is_named(self) -> None:
         self.write(file_of(1))
@@ -104,6 +124,16 @@ class RebuildTests(ArchiveCase):
         status, out, _ = await self.run_command(rebuild)
         self.assertEqual(status, ExitStatus.NOT_WELL)
         self.assertIn(f"unreadable: {name}: is no DICOM file\n1 object added", out)
+
+    async def test_so_is_what_cannot_be_read_and_the_others_are_taken(self) -> None:
+        names = [await self.store(number) for number in range(10)]
+        lost = self.write_under_a_lost_key(file_of(20))
+        self.break_disk(names[3])
+        status, out, _ = await self.run_command(rebuild, anew=True)
+        self.assertEqual(status, ExitStatus.NOT_WELL)
+        self.assertIn(f"unreadable: {names[3]}: Input/output error\n", out)
+        self.assertIn(f"unreadable: {lost}: ", out)
+        self.assertIn("9 objects added, 0 known before, 2 unreadable", out)
 
     async def test_a_disk_that_is_not_mounted_does_not_empty_the_index(self) -> None:
         await self.store(1)

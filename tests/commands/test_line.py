@@ -166,7 +166,7 @@ class CommandTests(TestCase):
         self.assertTrue(listed.stdout.splitlines()[-1].startswith("1 study with 3 objects, "))
         verified = await self.run_command("verify")
         self.assertEqual(verified.returncode, 0)
-        self.assertTrue(verified.stdout.startswith("3 files are whole, 0 damaged, 0 missing; 0 more"))
+        self.assertTrue(verified.stdout.startswith("3 files are whole, 0 damaged, 0 missing, 0 unreadable; 0 more"))
 
     async def test_an_import_can_be_repeated(self) -> None:
         self.fill()

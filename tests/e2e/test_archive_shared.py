@@ -53,7 +53,7 @@ class TwoOnOne(ArchiveCase, EndToEnd):
         """`verify` finds each object once."""
         result = await archive.command(self, "verify")
         self.assertEqual(0, result.code, result.output)
-        self.assertIn(f"{len(OBJECTS)} files are whole, 0 damaged, 0 missing; 0 more", result.output)
+        self.assertIn(f"{len(OBJECTS)} files are whole, 0 damaged, 0 missing, 0 unreadable; 0 more", result.output)
 
     async def test_what_one_stores_the_other_shows(self) -> None:
         first, second = await self.pair()

@@ -6,20 +6,35 @@ import hashlib
 import os
 import stat
 from collections.abc import Callable
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 from unittest.mock import patch
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import TestCase
 
+from dimseproxy.storage import blobs
 from dimseproxy.storage.blobs import Blob, Blobs, BlobWriter
 from dimseproxy.storage.encryption import CHUNK, Damaged, FileKeys, KeyMissing
 
 KEY = bytes(range(32))
 NEWER = bytes(range(32, 64))
 CONTENT = b"Meier^Anna was here " * 10_000
+
+
+class FullDisk(FileIO):
+    """A file on a disk that has room for 30,000 bytes: it takes what it has room for, and says how much that was."""
+
+    room = 30_000
+
+    def write(self, data: Any, /) -> int:
+        if not self.room:
+            raise OSError(errno.ENOSPC, "No space left")
+        taken = super().write(memoryview(data)[: self.room])
+        self.room -= taken
+        return taken
 
 
 class InTheClear(TestCase):
@@ -35,6 +50,18 @@ class InTheClear(TestCase):
         for start in range(0, len(content), 70_000):
             writer.write(memoryview(content)[start : start + 70_000])
         return writer.finish().name
+
+    def fill_the_disk(self, room: int = FullDisk.room) -> None:
+        begin = blobs._begun
+
+        def begun(folder: str) -> tuple[str, BinaryIO]:
+            path, file = begin(folder)
+            file.close()
+            full = FullDisk(path, "r+b")
+            full.room = room
+            return path, full
+
+        self.patch(blobs, "_begun", begun)
 
     def files(self) -> list[Path]:
         return [path for path in self.root.rglob("*") if path.is_file()]
@@ -56,6 +83,12 @@ class BlobsTests(InTheClear):
     def test_the_same_content_is_there_once(self) -> None:
         self.assertEqual((self.written(), len(self.files())), (self.written(), 1))
 
+    def test_the_same_content_again_makes_good_a_damaged_one(self) -> None:
+        name = self.written()
+        os.truncate(self.files()[0], 100)
+        self.written()
+        self.assertTrue(self.blobs.verify(name))
+
     def test_nothing_has_a_name_before_it_is_finished(self) -> None:
         self.blobs.create().write(CONTENT)
         self.assertEqual(list(self.blobs.names()), [])
@@ -71,6 +104,15 @@ class BlobsTests(InTheClear):
         writer.write(CONTENT)
         with patch.object(os, "fsync", side_effect=OSError(28, "full")):
             self.assertRaises(OSError, writer.finish)
+        self.assertEqual(self.files(), [])
+
+    def test_what_the_disk_takes_a_part_of_is_not_success(self) -> None:
+        self.fill_the_disk()
+        self.assertRaises(OSError, self.written, CONTENT[:50_000])
+
+    def test_nothing_is_left_where_the_disk_is_full_from_the_beginning(self) -> None:
+        self.fill_the_disk(0)
+        self.assertRaises(OSError, self.blobs.create, b"head")
         self.assertEqual(self.files(), [])
 
     def _synced(self, act: Callable[[], object]) -> list[bool]:
@@ -139,10 +181,10 @@ class BlobsTests(InTheClear):
         name = self.written()
         self.assertEqual([self.blobs.exists(name), self.blobs.exists("0" * 64)], [True, False])
 
-    def test_what_cannot_be_opened_is_not_there(self) -> None:
+    def test_what_cannot_be_opened_may_be_there(self) -> None:
         name = self.written()
-        with patch.object(os, "open", side_effect=OSError(24, "too many open files")):
-            self.assertFalse(self.blobs.exists(name))
+        with patch.object(os, "open", side_effect=OSError(errno.EMFILE, "Too many open files")):
+            self.assertRaises(OSError, self.blobs.exists, name)
 
     def test_all_names(self) -> None:
         self.assertEqual({self.written(b"1"), self.written(b"2")}, set(self.blobs.names()))

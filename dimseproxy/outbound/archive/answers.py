@@ -84,14 +84,17 @@ def encode_answer(answer: Answer, encoding: Encoding) -> bytes:
 
 def _item(values: Values, within: Sequence[Wanted]) -> Answer:
     if not within:
-        return {int(name, 16): _inner(values[name], ()) for name in sorted(values)}
-    return {wanted.tag: _inner(values.get(wanted.name, []), wanted.within) for wanted in within}
+        return {tag: _inner(tag, values[name_of(tag)], ()) for tag in sorted(int(name, 16) for name in values)}
+    return {wanted.tag: _inner(wanted.tag, values.get(wanted.name, []), wanted.within) for wanted in within}
 
 
-def _inner(values: list[str] | list[Values], within: Sequence[Wanted]) -> Sequence[str] | Sequence[Answer]:
-    if values and isinstance(values[0], dict):
-        return [_item(item, within) for item in values]
-    return cast("list[str]", values)
+def _inner(tag: int, values: list[str] | list[Values], within: Sequence[Wanted]) -> Sequence[str] | Sequence[Answer]:
+    if not values or not isinstance(values[0], dict):
+        return cast("list[str]", values)
+    if dictionary_vr(tag) != "SQ":
+        # A row of an older version may have a sequence that the standard does not know: nobody can be told one.
+        return []
+    return [_item(item, within) for item in values]
 
 
 def _is_beyond_ascii(values: Sequence[str] | Sequence[Answer]) -> bool:

@@ -183,6 +183,15 @@ class ArchiveAssociation:
         """Whether a C-CANCEL came for this."""
         return message_id in self._cancelled
 
+    def check(self) -> None:
+        """
+        See that somebody is still there, before work that sends nothing.
+
+        @raise AssociationOver: nobody waits for an answer any longer.
+        """
+        if self._is_over or self._shall_release:
+            raise AssociationOver
+
     # The inner life
 
     async def _run(self) -> None:

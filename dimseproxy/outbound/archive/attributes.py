@@ -26,6 +26,11 @@ from dimseproxy.outbound.archive.levels import (
 #: PS3.5 9.1, and what devices make of it: components with leading zeros cost nobody anything.
 _UID: Final = re.compile(r"[0-9]+(?:\.[0-9]+)*", re.ASCII)
 _MAX_UID: Final = 64
+#: Bytes of what is kept of an object for each of the levels. Hundreds of rows are looked at together, and what is
+#: deflated could be a thousand times as long as it was when it came.
+MAX_KEPT: Final = 64 * 1024
+#: Bytes of the name of an attribute, and of what is around its values.
+_AROUND: Final = 16
 _LEVEL_OF_NAME: Final = {name_of(tag): level for tag, level in LEVELS.items()}
 
 
@@ -63,6 +68,8 @@ def read_attributes(head: bytes, encoding: Encoding) -> Attributes:
     values: dict[Level, Values] = {level: {} for level in Level}
     for name, value in read_head(head, encoding, LEVELS).items():
         values[_LEVEL_OF_NAME[name]][name] = value
+    for of_level in values.values():
+        _bound(of_level)
     return Attributes(
         sop_class=_uid(values, SOP_CLASS, "SOP Class UID"),
         sop_instance=_uid(values, SOP_INSTANCE, "SOP Instance UID"),
@@ -77,6 +84,34 @@ def first_text(values: Values, tag: int) -> str:
     """The first value of an attribute, empty where there is none."""
     texts = values.get(name_of(tag))
     return texts[0] if texts and isinstance(texts[0], str) else ""
+
+
+def _bound(values: Values) -> None:
+    """Leave out what is more than may be kept: sequences first, the largest ones first."""
+    sizes = {name: _size(value) for name, value in values.items()}
+    excess = sum(sizes.values()) - MAX_KEPT
+    if excess <= 0:
+        return
+    for name in sorted(values, key=lambda name: (_is_sequence(values[name]), sizes[name]), reverse=True):
+        if excess <= 0:
+            return
+        del values[name]
+        excess -= sizes[name]
+
+
+def _size(value: list[str] | list[Values]) -> int:
+    """How long values are as they are kept, roughly, in bytes."""
+    size = _AROUND
+    for part in value:
+        if isinstance(part, dict):
+            size += sum(map(_size, part.values()))
+        else:
+            size += len(part) if part.isascii() else len(part.encode("utf-8", "replace"))
+    return size
+
+
+def _is_sequence(value: list[str] | list[Values]) -> bool:
+    return bool(value) and isinstance(value[0], dict)
 
 
 def _uid(values: Mapping[Level, Values], tag: int, what: str) -> str:

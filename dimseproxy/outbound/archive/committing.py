@@ -7,6 +7,7 @@ it can say yes to at once.  Who has released the association by then asks again.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Collection, Mapping, Sequence
 from io import BytesIO
 from typing import Final, Protocol
@@ -26,6 +27,7 @@ from dimseproxy.dimse.status import Status
 from dimseproxy.errors import OperationRefused
 from dimseproxy.outbound.archive.association import ArchiveAssociation
 from dimseproxy.outbound.archive.files import Files
+from dimseproxy.outbound.archive.instances import Held
 
 log = Logger()
 
@@ -44,7 +46,7 @@ Reference = tuple[str, str]
 class Holds(Protocol):
     """What is asked of the index."""
 
-    def holds(self, pairs: Collection[Reference]) -> Deferred[dict[Reference, str]]: ...
+    def holds(self, pairs: Collection[Reference]) -> Deferred[dict[Reference, Held]]: ...
 
 
 class Committing:
@@ -105,10 +107,21 @@ class Committing:
         held = await self._index.holds(references)
         failures: dict[Reference, int] = {}
         for reference in references:
-            blob = held.get(reference)
-            if blob is None or not await self._files.exists(blob):
-                failures[reference] = Status.NO_SUCH_SOP_INSTANCE
+            failure = await self._failure(held.get(reference))
+            if failure is not None:
+                failures[reference] = failure
         return failures
+
+    async def _failure(self, file: Held | None) -> int | None:
+        """Why a file cannot be committed to, as far as can be told without reading it."""
+        if file is None:
+            return Status.NO_SUCH_SOP_INSTANCE
+        try:
+            is_there = await self._files.in_thread(lambda: self._files.is_as_long(file.blob, file.size))
+        except OSError as error:
+            log.error("a file cannot be committed to: {error}", error=errno.errorcode.get(error.errno or 0, "unknown"))
+            return Status.PROCESSING_FAILURE
+        return None if is_there else Status.NO_SUCH_SOP_INSTANCE
 
 
 def _read(data: bytes, encoding: Encoding) -> tuple[str, list[Reference]]:

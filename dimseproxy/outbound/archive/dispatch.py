@@ -70,14 +70,14 @@ class Means:
     """
     What every lane works with.
 
-    @ivar read: begins to read the data set in a file of this name; called by C{in_thread}.
+    @ivar read: begins to read the data set in a file of this name and size; called by C{in_thread}.
     """
 
     queue: Queue
     clock: IReactorTime
     events: Events
     in_thread: InThread
-    read: Callable[[str], Reads] = field(repr=False)
+    read: Callable[[str, int], Reads] = field(repr=False)
 
 
 class Dispatch:
@@ -301,10 +301,13 @@ class _Attempt:
         return True
 
     async def _send_some(self, sender: Sender, objects: Sequence[Pending]) -> None:
-        parcels = {
-            Parcel(each.sop_class, each.sop_instance, each.transfer_syntax, partial(self._means.read, each.blob)): each
-            for each in objects
-        }
+        parcels: dict[Parcel, Pending] = {}
+        for each in objects:
+            if each.sop_instance is None:
+                self._refused += 1
+                self._why = "its row in the index cannot be read"
+            else:
+                parcels[self._parcel(each, each.sop_instance)] = each
 
         def told(parcel: Parcel, outcome: Outcome) -> Deferred[None] | None:
             if outcome.status is not None and not self._is_answered:
@@ -321,6 +324,10 @@ class _Attempt:
             return None
 
         await sender.send(parcels, told)
+
+    def _parcel(self, pending: Pending, sop_instance: str) -> Parcel:
+        read = partial(self._means.read, pending.blob, pending.size)
+        return Parcel(pending.sop_class, sop_instance, pending.transfer_syntax, read)
 
     async def _write_down(self) -> None:
         arrived, self._arrived = self._arrived, []

@@ -19,6 +19,7 @@ from twisted.python.failure import Failure
 
 from dimseproxy.outbound.archive.part10 import NoFile, data_set_offset
 from dimseproxy.storage.blobs import Blob, Blobs, BlobWriter
+from dimseproxy.storage.encryption import Damaged
 
 log = Logger()
 
@@ -63,6 +64,8 @@ class DataSetReader:
         while length < READ_STEP and (piece := next(self._pieces, b"")):
             taken.append(piece)
             length += len(piece)
+        if not taken and not self.is_over:
+            raise Damaged("a file is cut off")
         self.given += length
         return taken
 
@@ -214,14 +217,29 @@ class Files:
         """Whether there is such a file; what is in it is not looked at."""
         return await self.in_thread(lambda: self.blobs.exists(name))
 
-    def read(self, name: str) -> DataSetReader:
+    def is_as_long(self, name: str, size: int) -> bool:
+        """
+        Whether there is such a file, and as much of it as was written.  This blocks.
+
+        @param size: of what was written, in bytes.
+        @raise OSError: the disk does not say so.
+        """
+        try:
+            return self.blobs.size(name) == size
+        except FileNotFoundError:
+            return False
+
+    def read(self, name: str, size: int) -> DataSetReader:
         """
         Begin to read the data set of a file.  This blocks.
 
+        @param size: of what was written, in bytes.
         @raise OSError: the disk does not give it.
         @raise DimseProxyError: it is not what was written.
         """
-        size = self.blobs.size(name)
+        if self.blobs.size(name) != size:
+            # An encrypted file shows that it is cut off, but only at its end; one in the clear does not at all.
+            raise Damaged("a file is not as long as it was written")
         pieces = self.blobs.read(name)
         head = next(pieces, b"")
         offset = data_set_offset(head)

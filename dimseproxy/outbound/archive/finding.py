@@ -54,12 +54,13 @@ class Finding:
         status = Status.PENDING_WITH_WARNING if query.has_unsupported_keys else Status.PENDING
         pending = Command(request.context_id, _response(request, status, DATA_SET_FOLLOWS))
         after: int | None = 0
-        while after is not None:
+        while after is not None and not association.is_cancelled(message_id):
+            # Where nothing matches nothing is sent, which would show it.
+            association.check()
             page = await self._index.find(query, after)
             for first in range(0, len(page.answers), _TOGETHER):
                 if association.is_cancelled(message_id):
-                    await association.deliver([Command(request.context_id, _response(request, Status.CANCEL))])
-                    return
+                    break
                 parts: list[Part] = []
                 for answer in page.answers[first : first + _TOGETHER]:
                     encoded = memoryview(encode_answer(answer, encoding))

@@ -88,8 +88,10 @@ class _Reader:
             if tag > last or (depth == 0 and tag in PIXELS):
                 raise _Over
             is_wanted = tag in wanted if wanted is not None else not tag >> 16 & 1
-            known = dictionary_vr(tag) or vr
-            if known == "SQ" and is_wanted and depth < _MAX_NESTING:
+            vr_there = dictionary_vr(tag)
+            known = vr_there or vr
+            # A sequence that the standard does not know could not be answered as one.
+            if vr_there == "SQ" and is_wanted and depth < _MAX_NESTING:
                 items: list[Values] = []
                 at = self._read_items(vr, length, value_at, end, items, depth + 1)
                 into[name_of(tag)] = items

@@ -21,6 +21,7 @@ from dimseproxy.outbound.archive.instances import (
     Added,
     BlobPage,
     Duplicates,
+    Held,
     Instance,
     Outcome,
     Page,
@@ -58,7 +59,7 @@ _WITNESS_PLACE: Final = "archive seal"
 class Index:
     """
     @param ae_title: that the archive is retrieved from by.
-    @param has_file: whether a file is there; called in a thread.
+    @param has_file: whether a file is there; called in a thread, it may raise `OSError`.
     @param duplicates: what becomes of another content under a SOP Instance UID that is there.
     @param seal: what the index is encrypted with; None: it is in the clear.
     """
@@ -152,22 +153,22 @@ class Index:
 
         return self._database.read(work)
 
-    def holds(self, pairs: Collection[tuple[str, str]]) -> Deferred[dict[tuple[str, str], str]]:
+    def holds(self, pairs: Collection[tuple[str, str]]) -> Deferred[dict[tuple[str, str], Held]]:
         """
         Which objects are there.
 
         @param pairs: SOP class and SOP instance UIDs of each.
-        @return: the name of its file, for each that is there and of that class.
+        @return: its file, for each that is there and of that class.
         """
         asked = {self._columns.uid(instance): (sop_class, instance) for sop_class, instance in pairs}
 
-        def work(connection: Connection) -> dict[tuple[str, str], str]:
+        def work(connection: Connection) -> dict[tuple[str, str], Held]:
             found = {}
+            what = select(_INSTANCE.uid, _INSTANCE.sop_class, _INSTANCE.blob, _INSTANCE.size)
             for uids in writing.chunks(asked):
-                statement = select(_INSTANCE.uid, _INSTANCE.sop_class, _INSTANCE.blob).where(_INSTANCE.uid.in_(uids))
-                for uid, sop_class, blob in connection.execute(statement):
+                for uid, sop_class, blob, size in connection.execute(what.where(_INSTANCE.uid.in_(uids))):
                     if (sop_class, asked[uid][1]) in wanted:
-                        found[sop_class, asked[uid][1]] = blob
+                        found[sop_class, asked[uid][1]] = Held(blob, size)
             return found
 
         wanted = frozenset(pairs)

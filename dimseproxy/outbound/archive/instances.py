@@ -32,6 +32,8 @@ class Outcome(Enum):
     REFUSED = "refused"
     #: Another process took its file away before it was written.
     GONE = "gone"
+    #: The disk did not say which files are there: nothing was written.
+    UNKNOWN = "unknown"
 
 
 @frozen
@@ -80,6 +82,19 @@ class Stored:
     size: int
     study: str = field(repr=False)
     series: str = field(repr=False)
+
+
+@frozen
+class Held:
+    """
+    The file of an object.
+
+    @ivar blob: its name.
+    @ivar size: of its content when it was written, in bytes.
+    """
+
+    blob: str
+    size: int
 
 
 @frozen

@@ -21,11 +21,15 @@ from dimseproxy.privacy.matching import Span, parse_span
 _WILDCARDS: Final = frozenset("*?")
 _NUMBERS: Final = frozenset(("DS", "IS", "US", "UL"))
 _NEVER_PATTERNS: Final = frozenset(("UI", *_NUMBERS))
-_DAY: Final = re.compile(r"[0-9]{8}", re.ASCII)
+#: Of eight digits, or as ACR-NEMA had it (PS3.5 6.2).
+_DAY: Final = re.compile(r"[0-9]{8}|[0-9]{4}\.[0-9]{2}\.[0-9]{2}", re.ASCII)
 _TIME: Final = re.compile(r"([01]\d|2[0-3])(?::?([0-5]\d)(?::?([0-5]\d|60)(?:\.(\d{1,6}))?)?)?", re.ASCII)
 _EARLIEST: Final = "000000000000"
 _LATEST: Final = "235959999999"
 _COMPONENTS: Final = 5
+_GROUPS: Final = 3
+#: Characters of what is worth remembering: peers choose what it is, and thousands of texts are remembered.
+_MAX_REMEMBERED: Final = 256
 
 
 class Condition(Protocol):
@@ -89,7 +93,7 @@ class Days:
     latest: str = field(repr=False)
 
     def is_met(self, texts: Sequence[str]) -> bool:
-        return any(self.earliest <= text <= self.latest for text in texts if _DAY.fullmatch(text))
+        return any(self.earliest <= day <= self.latest for text in texts if (day := day_digits(text)))
 
 
 @frozen
@@ -173,7 +177,7 @@ def condition_of(vr: str, texts: Iterable[str]) -> Condition | None:
 
 def _single(vr: str, text: str) -> Condition:
     if vr == "PN":
-        return Name(folded_groups(text))
+        return Name(folded_groups(text)[:_GROUPS])
     if vr in ("DA", "DT"):
         span = parse_span(vr, text)
         if span is not None:
@@ -194,14 +198,23 @@ def has_wildcard(text: str) -> bool:
     return not _WILDCARDS.isdisjoint(text)
 
 
-@lru_cache(maxsize=4096)
 def folded_groups(name: str) -> tuple[str, ...]:
     """The component groups of a name as they are compared: without case, and without what may be left out at ends."""
+    return _folded(name) if len(name) <= _MAX_REMEMBERED else _folded.__wrapped__(name)
+
+
+@lru_cache(maxsize=4096)
+def _folded(name: str) -> tuple[str, ...]:
     folded = unicodedata.normalize("NFC", name).casefold()
     groups = ["^".join(part.strip() for part in group.split("^")).rstrip("^") for group in folded.split("=")]
     while len(groups) > 1 and not groups[-1]:
         groups.pop()
     return tuple(groups)
+
+
+def day_digits(text: str) -> str:
+    """A day as eight digits, be it in the calendar or not; empty where it is none."""
+    return text.replace(".", "") if _DAY.fullmatch(text) else ""
 
 
 def time_ends(text: str) -> tuple[str, str] | None:
@@ -215,9 +228,12 @@ def time_ends(text: str) -> tuple[str, str] | None:
 
 def _days(text: str) -> Days | None:
     ends = split_range("DA", text)
-    if ends is None or not all(_DAY.fullmatch(end) for end in ends if end):
+    if ends is None:
         return None
-    return Days(ends[0] or "00000000", ends[1] or "99999999")
+    earliest, latest = (day_digits(end) for end in ends)
+    if (ends[0] and not earliest) or (ends[1] and not latest):
+        return None
+    return Days(earliest or "00000000", latest or "99999999")
 
 
 def _time_range(text: str) -> tuple[str, str] | None:
@@ -242,8 +258,12 @@ def _is_group(asked: str, group: str) -> bool:
     return bool(fits(group) or ("^" in asked and fits(group + "^" * missing)))
 
 
-@lru_cache(maxsize=1024)
 def _number(text: str) -> Decimal | None:
+    return _remembered_number(text) if len(text) <= _MAX_REMEMBERED else _remembered_number.__wrapped__(text)
+
+
+@lru_cache(maxsize=1024)
+def _remembered_number(text: str) -> Decimal | None:
     try:
         number = Decimal(text)
     except InvalidOperation:
@@ -251,6 +271,7 @@ def _number(text: str) -> Decimal | None:
     return number if number.is_finite() else None
 
 
+# Also long ones: each is asked for again with each row, and a query has no more and no longer ones than it may have.
 @lru_cache(maxsize=256)
 def _pattern(pattern: str) -> Callable[[str], object]:
     """Whether a text fits; at a cost that does not depend on how many asterisks there are."""

@@ -20,12 +20,12 @@ from dimseproxy.outbound.archive.association import ArchiveAssociation
 from dimseproxy.outbound.archive.levels import root_of
 from dimseproxy.outbound.archive.negotiation import Kept, Offer, taken
 from dimseproxy.outbound.archive.querying import Selection, read_selection
-from dimseproxy.storage.errors import DatabaseUnavailable
+from dimseproxy.storage.errors import DatabaseRefused, DatabaseUnavailable
 from dimseproxy.ul.pdu import AssociateRequest
 
 log = Logger()
 
-#: What is answered without a database, where it is not A700 (PS3.4 C.4.3.1.4, PS3.7 C.5.24).
+#: What is answered while the database is not there, where it is not A700 (PS3.4 C.4.3.1.4, PS3.7 C.5.24).
 _WITHOUT_DATABASE: Final[Mapping[int, int]] = {
     CommandField.C_GET_RQ: Status.UNABLE_TO_PERFORM_SUB_OPERATIONS,
     CommandField.N_ACTION_RQ: Status.RESOURCE_LIMITATION,
@@ -114,6 +114,12 @@ class ArchiveOutbound:
             return
         except OperationRefused as error:
             status, comment = error.status, error.comment
+        except DatabaseRefused as error:
+            # Nothing that helps when it is asked once more.
+            log.error("association {number}: {error}", number=association.number, error=str(error))
+            is_action = command_set.command_field == CommandField.N_ACTION_RQ
+            status = Status.PROCESSING_FAILURE if is_action else Status.CANNOT_UNDERSTAND
+            comment = "The index cannot be read"
         except DatabaseUnavailable as error:
             log.error("association {number}: {error}", number=association.number, error=str(error))
             status = _WITHOUT_DATABASE.get(command_set.command_field, Status.OUT_OF_RESOURCES)

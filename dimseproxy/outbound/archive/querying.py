@@ -31,7 +31,7 @@ from dimseproxy.outbound.archive.levels import (
     root_of,
     vr_of,
 )
-from dimseproxy.outbound.archive.matching import Condition, Days, During, TimeOfDay, condition_of, time_ends
+from dimseproxy.outbound.archive.matching import Condition, Days, During, TimeOfDay, condition_of, day_digits, time_ends
 from dimseproxy.privacy.identifier_keys import Key, read_keys
 from dimseproxy.privacy.matching import Span, parse_span
 from dimseproxy.privacy.values import TEXT, Unreadable, texts_of
@@ -40,6 +40,12 @@ __all__ = ["Query", "Root", "Selection", "read_query", "read_selection", "root_o
 
 #: In one identifier; a database takes no more values in one statement.
 MAX_UIDS: Final = 30_000
+
+#: Values in one identifier that are no UIDs: each is compared with each row that is looked at.
+MAX_VALUES: Final = 64
+#: Characters of one: patterns cost what they are long. Only texts of paragraphs have more, and nobody asks for a whole
+#: one.
+MAX_VALUE: Final = 1024
 
 #: Those that are no attribute of what is asked for, but are answered with it.
 _ABOUT_THE_ANSWER: Final = frozenset((QUERY_RETRIEVE_LEVEL, RETRIEVE_AE_TITLE, INSTANCE_AVAILABILITY))
@@ -104,10 +110,11 @@ class MomentIs:
 
     def is_met(self, values: Values) -> bool:
         dates, times = cast(list[str], values.get(self.date)), cast(list[str], values.get(self.time))
-        if not dates or len(dates[0]) != 8:
+        day = day_digits(dates[0]) if dates else ""
+        if not day:
             return False
         ends = time_ends(times[0]) if times and times[0] else ("000000000000", "235959999999")
-        return ends is not None and dates[0] + ends[0] <= self.latest and self.earliest <= dates[0] + ends[1]
+        return ends is not None and day + ends[0] <= self.latest and self.earliest <= day + ends[1]
 
 
 Match = ValueIs | ItemIs | MomentIs
@@ -203,8 +210,11 @@ def read_selection(root: Root, identifier: bytes, encoding: Encoding) -> Selecti
 class _Texts:
     """The values of keys, in the character set of their identifier."""
 
-    def __init__(self, keys: Iterable[Key], encoding: Encoding, outer: bytes = b"") -> None:
+    def __init__(
+        self, keys: Iterable[Key], encoding: Encoding, outer: bytes = b"", effort: _Effort | None = None
+    ) -> None:
         self._encoding = encoding
+        self._effort = effort or _Effort()
         self._character_sets = next((key.value for key in keys if key.tag == SPECIFIC_CHARACTER_SET), outer)
 
     def of(self, key: Key) -> list[str]:
@@ -222,9 +232,38 @@ class _Texts:
         except Unreadable:
             raise _refusal("has text that is not of its character set") from None
 
+    def asked(self, key: Key) -> list[str]:
+        """
+        The values that an attribute is to be compared with.
+
+        @raise OperationRefused: as for `of`, or they cost too much.
+        """
+        texts = self.of(key)
+        self._effort.add(vr_of(key.tag), texts)
+        return texts
+
     def within(self, item: Iterable[Key]) -> _Texts:
         """The same for an item of a sequence."""
-        return _Texts(item, self._encoding, self._character_sets)
+        return _Texts(item, self._encoding, self._character_sets, self._effort)
+
+
+class _Effort:
+    """What an identifier asks to be compared with each row."""
+
+    def __init__(self) -> None:
+        self._values = 0
+
+    def add(self, vr: str, texts: Iterable[str]) -> None:
+        """
+        More of it.
+
+        @raise OperationRefused: that is too much.
+        """
+        lengths = [len(text) for text in texts if text]
+        # Of a list of UIDs it is looked up whether one is in it.
+        self._values += 0 if vr == "UI" else len(lengths)
+        if self._values > MAX_VALUES or max(lengths, default=0) > MAX_VALUE:
+            raise _refusal("has too many or too long values to match by")
 
 
 def _level(root: Root, keys: Iterable[Key], texts: _Texts) -> Level:
@@ -255,7 +294,7 @@ def _match(key: Key, texts: _Texts) -> ValueIs | ItemIs | None:
     if key.tag == SPECIFIC_CHARACTER_SET:
         return None
     if key.items is None:
-        condition = condition_of(vr_of(key.tag), texts.of(key))
+        condition = condition_of(vr_of(key.tag), texts.asked(key))
         return None if condition is None else ValueIs(name, condition)
     if not key.items:
         return None
@@ -272,12 +311,10 @@ def _combined(matches: list[Match], conditions: dict[int, Condition]) -> Iterabl
     replaced: set[str] = set()
     for date, time in DATES_AND_TIMES:
         day, hour = conditions.get(date), conditions.get(time)
-        if isinstance(day, During) and isinstance(hour, TimeOfDay) and _is_range(day.span):
+        days = None if isinstance(day, During) and not _is_range(day.span) else day_range(day)
+        if days is not None and isinstance(hour, TimeOfDay):
             replaced |= {name_of(date), name_of(time)}
-            begin, end = day.span.begin, day.span.end
-            first = "00000000" if begin is None else begin.first.strftime("%Y%m%d").zfill(8)
-            last = "99999999" if end is None else end.last.strftime("%Y%m%d").zfill(8)
-            yield MomentIs(name_of(date), name_of(time), first + hour.earliest, last + hour.latest)
+            yield MomentIs(name_of(date), name_of(time), days[0] + hour.earliest, days[1] + hour.latest)
     for match in matches:
         if not (isinstance(match, ValueIs) and match.name in replaced):
             yield match

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Table, and_, func, literal, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
 
 from dimseproxy.errors import DimseProxyError
 from dimseproxy.outbound.archive.attributes import first_text
@@ -24,6 +25,7 @@ from dimseproxy.outbound.archive.columns import Columns
 from dimseproxy.outbound.archive.levels import SOP_INSTANCE
 from dimseproxy.outbound.archive.tracking import study_uid
 from dimseproxy.storage.database import Database
+from dimseproxy.storage.errors import DatabaseRefused
 from dimseproxy.storage.tables import (
     ARCHIVE_COMPLETION,
     ARCHIVE_DELIVERED,
@@ -33,10 +35,15 @@ from dimseproxy.storage.tables import (
     ARCHIVE_STUDY,
 )
 
+log = Logger()
+
 _T = TypeVar("_T")
 
 #: Seconds that a row is owned without a word.
 LEASE: Final = 60.0
+
+#: Why a study is a dead letter that was not even tried.
+_UNREADABLE: Final = "the index cannot be read where it is about this study"
 
 _DISPATCH: Final = ARCHIVE_DISPATCH.c
 _INSTANCE: Final = ARCHIVE_INSTANCE.c
@@ -84,14 +91,17 @@ class Pending:
     An object that has not reached the destination.
 
     @ivar number: of the object, in the database.
+    @ivar sop_instance: None where its row cannot be read.
     @ivar blob: the name of its file.
+    @ivar size: of what was written to it, in bytes.
     """
 
     number: int
     sop_class: str
-    sop_instance: str = field(repr=False)
+    sop_instance: str | None = field(repr=False)
     transfer_syntax: str
     blob: str
+    size: int
 
 
 class Queue:
@@ -136,7 +146,10 @@ class Queue:
         )
 
     def claim(self, destination: str) -> Deferred[Job | None]:
-        """Take up what is due for a destination, the longest first; None where nothing is."""
+        """
+        Take up what is due for a destination, the longest first; None where nothing is.  A study whose row cannot be
+        read is a dead letter.
+        """
         now = self._clock.seconds()
         due = (
             select(_DISPATCH.id)
@@ -146,15 +159,14 @@ class Queue:
         )
 
         def take(connection: Connection) -> Job | None:
-            number = connection.scalar(due.with_for_update(skip_locked=True))
-            if number is None:
-                return None
-            connection.execute(
-                update(ARCHIVE_DISPATCH)
-                .where(_DISPATCH.id == number)
-                .values(state=State.SENDING.value, due=now + LEASE, owner=self._owner)
-            )
-            return self._job(connection, number)
+            while (number := connection.scalar(due.with_for_update(skip_locked=True))) is not None:
+                job = self._job(connection, number)
+                if job is not None:
+                    _set(connection, number, state=State.SENDING.value, due=now + LEASE, owner=self._owner)
+                    return job
+                log.error("dispatch {number}: {why}", number=number, why=_UNREADABLE)
+                _set(connection, number, state=State.DEAD.value, due=None, owner=None, why=_UNREADABLE)
+            return None
 
         def is_there(number: int | None) -> Deferred[Job | None]:
             return succeed(None) if number is None else self._database.run(take)
@@ -173,7 +185,7 @@ class Queue:
         due = update(ARCHIVE_DISPATCH).where(others).values(due=self._clock.seconds(), owner=None)
         return self._database.run(lambda connection: connection.execute(due).rowcount)
 
-    def _job(self, connection: Connection, number: int) -> Job:
+    def _job(self, connection: Connection, number: int) -> Job | None:
         completion = ARCHIVE_COMPLETION.c
         row = connection.execute(
             select(
@@ -188,8 +200,9 @@ class Queue:
             .outerjoin(ARCHIVE_COMPLETION, completion.study == ARCHIVE_STUDY.c.id)
             .where(_DISPATCH.id == number)
         ).one()
-        study, destination, attempts, completions, uid, attributes = row
-        return Job(number, study, study_uid(self._columns, uid, attributes), destination, attempts, completions)
+        study, destination, attempts, completions, found_by, attributes = row
+        uid = study_uid(self._columns, found_by, attributes)
+        return None if uid is None else Job(number, study, uid, destination, attempts, completions)
 
     def pending(self, job: Job, after: int, limit: int) -> Deferred[list[Pending]]:
         """
@@ -203,6 +216,7 @@ class Queue:
         statement = (
             select(
                 *(_INSTANCE.id, _INSTANCE.sop_class, _INSTANCE.uid, _INSTANCE.transfer_syntax, _INSTANCE.blob),
+                _INSTANCE.size,
                 _INSTANCE.attributes if self._columns.is_sealed else literal(b""),
             )
             .join_from(ARCHIVE_INSTANCE, ARCHIVE_SERIES)
@@ -213,16 +227,19 @@ class Queue:
 
         def work(connection: Connection) -> list[Pending]:
             return [
-                Pending(number, sop_class, self._sop_instance(uid, attributes), transfer_syntax, blob)
-                for number, sop_class, uid, transfer_syntax, blob, attributes in connection.execute(statement)
+                Pending(number, sop_class, self._sop_instance(uid, attributes), transfer_syntax, blob, size)
+                for number, sop_class, uid, transfer_syntax, blob, size, attributes in connection.execute(statement)
             ]
 
         return self._database.read(work)
 
-    def _sop_instance(self, uid: str, attributes: bytes) -> str:
+    def _sop_instance(self, uid: str, attributes: bytes) -> str | None:
         if not self._columns.is_sealed:
             return uid
-        return first_text(self._columns.read(ARCHIVE_INSTANCE, uid, attributes), SOP_INSTANCE)
+        try:
+            return first_text(self._columns.read(ARCHIVE_INSTANCE, uid, attributes), SOP_INSTANCE)
+        except DatabaseRefused:
+            return None
 
     def renew(self, job: Job) -> Deferred[None]:
         """Say that we still send this; fails with `NotOurs`."""
@@ -263,7 +280,7 @@ class Queue:
             )
             is_all = (completions or 0) == job.completions
             state, due = (State.SENT, None) if is_all else (State.WAITING, self._clock.seconds())
-            _set(connection, job, state=state.value, due=due, owner=None, attempts=0, why="")
+            _set(connection, job.number, state=state.value, due=due, owner=None, attempts=0, why="")
             return is_all
 
         return self._as_owner(job, work)
@@ -280,7 +297,7 @@ class Queue:
         return self._as_owner(
             job,
             lambda connection: _set(
-                connection, job, state=state.value, due=retry, owner=None, attempts=attempts, why=why
+                connection, job.number, state=state.value, due=retry, owner=None, attempts=attempts, why=why
             ),
         )
 
@@ -288,7 +305,7 @@ class Queue:
         """It was not our turn after all: anybody may take it up."""
         now = self._clock.seconds()
         return self._as_owner(
-            job, lambda connection: _set(connection, job, state=State.WAITING.value, due=now, owner=None)
+            job, lambda connection: _set(connection, job.number, state=State.WAITING.value, due=now, owner=None)
         )
 
     def _as_owner(self, job: Job, work: Callable[[Connection], _T]) -> Deferred[_T]:
@@ -309,8 +326,8 @@ class Queue:
         return self._database.run(owned)
 
 
-def _set(connection: Connection, job: Job, **values: Any) -> None:
-    connection.execute(update(ARCHIVE_DISPATCH).where(_DISPATCH.id == job.number).values(**values))
+def _set(connection: Connection, number: int, **values: Any) -> None:
+    connection.execute(update(ARCHIVE_DISPATCH).where(_DISPATCH.id == number).values(**values))
 
 
 def _insert_into(connection: Connection, table: Table) -> Any:

@@ -150,6 +150,8 @@ class Receiving:
             raise OperationRefused(Status.DUPLICATE_SOP_INSTANCE, "There is another object of this SOP instance")
         if added.outcome is Outcome.GONE:
             raise OperationRefused(Status.OUT_OF_RESOURCES, "Its file was taken away by another process: send it again")
+        if added.outcome is Outcome.UNKNOWN:
+            raise OperationRefused(Status.OUT_OF_RESOURCES, "The disk does not say what is there: send it again")
         if added.outcome in (Outcome.NEW, Outcome.REPLACED):
             attributes = instance.attributes
             self._events.publish(

@@ -85,6 +85,8 @@ class Retention:
         self._call.clock = clock
         self._stopped: Deferred[Any] = succeed(None)
         self._is_stopping = False
+        #: Names of files that no study is in any longer, and that could not be deleted yet.
+        self._left: set[str] = set()
 
     def start(self) -> None:
         """Look from now on, if there are any bounds."""
@@ -112,6 +114,8 @@ class Retention:
         return self.look().addErrback(_missed)
 
     async def _delete(self) -> int:
+        for blob in sorted(self._left):
+            await self._delete_file(blob)
         deleted = 0
         if self._bounds.days is not None:
             limit = self._clock.seconds() - self._bounds.days * _DAY
@@ -147,12 +151,19 @@ class Retention:
         """Delete a study, unless it has grown or gone meanwhile."""
         blobs = await self._database.run(lambda connection: self._take_out(connection, study, last_received))
         for blob in blobs or ():
-            try:
-                await self._files.remove(blob, self._release)
-            except OSError as error:
-                # Nobody finds it any longer but those who compare the files with the index.
-                log.error("a file cannot be deleted: {error}", error=errno.errorcode.get(error.errno or 0, "unknown"))
+            await self._delete_file(blob)
         return blobs is not None
+
+    async def _delete_file(self, blob: str) -> None:
+        """Delete a file, unless an object is in it; where it cannot be deleted, it is at the next look."""
+        try:
+            await self._files.remove(blob, self._release)
+        except (OSError, DatabaseUnavailable) as error:
+            self._left.add(blob)
+            why = errno.errorcode.get(error.errno or 0, "unknown") if isinstance(error, OSError) else str(error)
+            log.error("a file cannot be deleted for now: {error}", error=why)
+        else:
+            self._left.discard(blob)
 
     def _removable(self) -> Select[Any]:
         """Studies that may go: number, when the last object came, bytes."""

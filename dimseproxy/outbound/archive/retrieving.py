@@ -140,12 +140,12 @@ class _Retrieve:
 
     def _open(self, stored: Stored, way: _Way) -> _Opened | None:
         if way.transfer_syntax == stored.transfer_syntax:
-            return _Opened(way, self._files.read(stored.blob))
+            return _Opened(way, self._files.read(stored.blob, stored.size))
         source, target = encoding_of(stored.transfer_syntax), encoding_of(way.transfer_syntax)
         assert source is not None and target is not None
         # It is converted twice: what has begun to leave must be whole.
-        Conversion(self._files.read(stored.blob), source, target).check()
-        return _Opened(way, Conversion(self._files.read(stored.blob), source, target))
+        Conversion(self._files.read(stored.blob, stored.size), source, target).check()
+        return _Opened(way, Conversion(self._files.read(stored.blob, stored.size), source, target))
 
     def _way(self, stored: Stored) -> _Way | None:
         ways = self._ways.get(stored.sop_class, ())

@@ -40,6 +40,9 @@ PAGE: Final = 200
 #: Rows that are looked at for a page where few of them match.
 MOST_LOOKED_AT: Final = 2_000
 
+#: Bytes of attributes after which a page ends, as soon as the rows that are looked at together are.
+MOST_OCTETS: Final = 16 * 1024 * 1024
+
 #: Studies that are told to the database by their numbers.
 MOST_NUMBERED: Final = 1_000
 
@@ -70,23 +73,32 @@ def find(connection: Connection, columns: Columns, query: Query, ae_title: str, 
     is_universal = not query.matches and not query.derived
     limit = PAGE if is_universal else MOST_LOOKED_AT
     among = _few(connection, query, columns)
-    rows = connection.execute(statement_of(query, columns, after, limit, among)).all()
+    # One step of the rows after the other: those of a few large objects are not in memory all at once.
+    statement = statement_of(query, columns, after, limit, among).execution_options(stream_results=True)
+    rows = connection.execute(statement)
     reading, deriving, answering = _reading(query.level, columns), _Deriving(query), Answering(query, ae_title)
     answers: list[Answer] = []
-    looked_at = 0
-    while looked_at < len(rows) and len(answers) < PAGE:
+    looked_at = octets = 0
+    last = after
+    while len(answers) < PAGE and octets < MOST_OCTETS and (some := rows.fetchmany(PAGE)):
         # What is counted is counted for many at a time.
-        some = map(reading, rows[looked_at : looked_at + PAGE])
-        candidates = [one for one in some if all(match.is_met(one.values) for match in query.matches)]
+        candidates = [one for one in map(reading, some) if all(match.is_met(one.values) for match in query.matches)]
         deriving.derive(connection, candidates)
         answers += [
             answering.answer(one.values)
             for one in candidates
             if all(match.is_met(one.values) for match in query.derived)
         ]
-        looked_at = min(looked_at + PAGE, len(rows))
-    is_last = looked_at == len(rows) and len(rows) < limit
-    return Page(tuple(answers), None if is_last else rows[looked_at - 1][0])
+        looked_at += len(some)
+        octets += sum(map(_octets, some))
+        last = some[-1][0]
+    is_last = looked_at < limit and rows.fetchone() is None
+    rows.close()
+    return Page(tuple(answers), None if is_last else last)
+
+
+def _octets(row: Sequence[Any]) -> int:
+    return sum(len(column) for column in row if isinstance(column, bytes))
 
 
 def _few(connection: Connection, query: Query, columns: Columns) -> Sequence[int] | None:

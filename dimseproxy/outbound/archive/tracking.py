@@ -128,28 +128,30 @@ class Tracking:
             if number is not None:
                 completions[study] = number
         self._follows(connection, tuple(completions), now)
-        uids = connection.execute(select(_STUDY.id, _STUDY.uid, _STUDY.attributes).where(_STUDY.id.in_(completions)))
-        return [
-            StudyCompleted(
-                study,
-                study_uid(self._columns, uid, attributes),
-                completions[study],
-                int(found[study][2]),
-                int(found[study][3]),
-            )
-            for study, uid, attributes in uids
-        ]
+        rows = connection.execute(select(_STUDY.id, _STUDY.uid, _STUDY.attributes).where(_STUDY.id.in_(completions)))
+        events = []
+        for study, found_by, attributes in rows:
+            uid = study_uid(self._columns, found_by, attributes)
+            if uid is None:
+                log.error("study {number} is complete, but cannot be read in the index", number=study)
+                continue
+            _, _, instances, size = found[study]
+            events.append(StudyCompleted(study, uid, completions[study], int(instances), int(size)))
+        return events
 
 
-def study_uid(columns: Columns, uid: str, attributes: bytes) -> str:
+def study_uid(columns: Columns, uid: str, attributes: bytes) -> str | None:
     """
-    The Study Instance UID of a row of `archive_study`.
+    The Study Instance UID of a row of `archive_study`; None where that cannot be read: there are others.
 
     @param uid: what it is found by.
     """
     if not columns.is_sealed:
         return uid
-    return first_text(columns.read(ARCHIVE_STUDY, uid, attributes), STUDY_INSTANCE)
+    try:
+        return first_text(columns.read(ARCHIVE_STUDY, uid, attributes), STUDY_INSTANCE)
+    except DatabaseRefused:
+        return None
 
 
 def _silent(settled: float, before: float, after: int) -> Select[Any]:

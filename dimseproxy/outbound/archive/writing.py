@@ -8,6 +8,7 @@ transaction writes whatever objects came while the one before it was written.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -26,12 +27,15 @@ from sqlalchemy import (
     text,
     update,
 )
+from twisted.logger import Logger
 
 from dimseproxy.outbound.archive.attributes import Attributes
 from dimseproxy.outbound.archive.columns import Columns, Row
 from dimseproxy.outbound.archive.instances import Added, Duplicates, Instance, Outcome
 from dimseproxy.outbound.archive.statements import MOST_ASKED, Lookup, Statement
 from dimseproxy.storage.tables import ARCHIVE_INSTANCE, ARCHIVE_PATIENT, ARCHIVE_SERIES, ARCHIVE_STUDY
+
+log = Logger()
 
 #: An advisory lock of ours; the number means nothing, but is the same in every version.
 _WRITING: Final = 0x64696D7366
@@ -82,7 +86,8 @@ def add(
     """
     Write objects, in their order.
 
-    @param has_file: whether a file is there.  It is asked while nobody else can write: none is taken away meanwhile.
+    @param has_file: whether a file is there; it may raise `OSError`.  It is asked while nobody else can write: none is
+        taken away meanwhile.
     @return: what became of each.
     """
     lock(connection)
@@ -130,11 +135,19 @@ class _Adding:
         for uid, (digest, blob) in _DIGESTS.find(self._connection, uids).items():
             self._digests[uid] = (digest, blob)
         present = set(self._digests)
-        added = [self._decide(uid, instance) for uid, instance in zip(uids, instances, strict=True)]
+        added = [self._decided(uid, instance) for uid, instance in zip(uids, instances, strict=True)]
         self._replacing = present.intersection(self._wanted)
         if self._wanted:
             self._write()
         return added
+
+    def _decided(self, uid: str, instance: Instance) -> Added:
+        try:
+            return self._decide(uid, instance)
+        except OSError as error:
+            # It is that object's fault, and no other's of the group.
+            log.error("a file cannot be looked at: {error}", error=errno.errorcode.get(error.errno or 0, "unknown"))
+            return Added(Outcome.UNKNOWN, instance.blob)
 
     def _decide(self, uid: str, instance: Instance) -> Added:
         there = self._digests.get(uid)

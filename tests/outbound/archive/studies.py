@@ -84,6 +84,10 @@ class Studies:
         self.clock.advance(TIMEOUT)
         return await self.tracking.look()
 
+    async def spoil(self, table: str, number: int) -> None:
+        """A row of a sealed index is no longer what was written."""
+        await self.kept.run(execute(f"UPDATE {table} SET attributes = zeroblob(80) WHERE id = {number}"))
+
     async def states(self, destination: str = "pacs") -> list[State]:
         """Where the studies are on their way, the first one first."""
         rows = await self.kept.read(
@@ -232,7 +236,7 @@ class Pieces:
         return [self._pieces.pop(0)] if self._pieces else []
 
 
-def read_name(name: str) -> Reads:
+def read_name(name: str, size: int) -> Reads:
     """A file whose data set is its name."""
     return Pieces(name.encode())
 

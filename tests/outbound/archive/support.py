@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from io import BytesIO
 from pathlib import Path
@@ -24,6 +25,7 @@ from dimseproxy.dimse.parts import Command, DataSetFragment, Part
 from dimseproxy.errors import AssociationAborted
 from dimseproxy.outbound.archive.archive import Archive
 from dimseproxy.outbound.archive.index import Duplicates, Index
+from dimseproxy.outbound.archive.instances import Held
 from dimseproxy.storage.blobs import Blobs
 from dimseproxy.storage.database import Database
 from dimseproxy.ul.pdu import AssociateRequest, ProposedContext
@@ -66,6 +68,10 @@ class Kept:
     def names(self) -> list[str]:
         """Of the files that are there."""
         return sorted(self.blobs.names())
+
+    def held(self, name: str) -> Held:
+        """What the index knows of a file."""
+        return Held(name, self.blobs.size(name))
 
     @property
     def unfinished(self) -> list[Path]:
@@ -208,6 +214,12 @@ class Caller:
             if condition():
                 self._waiting.remove((condition, waiting))
                 waiting.callback(None)
+
+
+def cut_off(kept: Kept, name: str) -> None:
+    """The disk loses the end of a file."""
+    (path,) = kept.folder.rglob(name)
+    os.truncate(path, path.stat().st_size - 4)
 
 
 def fragments(context_id: int, data: bytes, step: int = 0) -> list[Part]:

@@ -65,6 +65,12 @@ class ReadingTests(SynchronousTestCase):
         attributes = read(an_object(RequestAttributesSequence=Sequence([item])))
         self.assertEqual(value(attributes, "RequestAttributesSequence"), [{"00400009": ["S1"], "00401001": ["R1"]}])
 
+    def test_a_sequence_that_the_standard_does_not_know_is_passed_over(self) -> None:
+        item = data_set(RequestedProcedureID="R")
+        item.add_new(0x00401FF0, "SQ", Sequence([data_set(PatientID="x")]))
+        attributes = read(an_object(RequestAttributesSequence=Sequence([item])))
+        self.assertEqual(value(attributes, "RequestAttributesSequence"), [{"00401001": ["R"]}])
+
     def test_sequences_of_undefined_length_are_read_and_passed_over(self) -> None:
         item = data_set(CodeValue="T-1", CodingSchemeDesignator="SRT", CodeMeaning="Chest")
         content = an_object(ProcedureCodeSequence=Sequence([item]), AnatomicRegionSequence=Sequence([item]), Rows=7)
@@ -122,6 +128,19 @@ class OddTests(SynchronousTestCase):
     def test_sequences_without_end_are_no_way_to_end_us(self) -> None:
         deep = (b"\x08\x00\x32\x10SQ\0\0\xff\xff\xff\xff" + b"\xfe\xff\x00\xe0\xff\xff\xff\xff") * 20_000
         self.assertIsInstance(read_head(deep, EXPLICIT, LEVELS), dict)
+
+    def test_what_is_too_much_is_not_kept_sequences_first(self) -> None:
+        items = [data_set(CodeMeaning="X" * 10_240) for _ in range(20)]
+        content = an_object(ConceptNameCodeSequence=Sequence(items), ImageComments="C" * 5_000, Rows=7)
+        deflate = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+        attributes = read_attributes(deflate.compress(encoded(content)) + deflate.flush(), DEFLATED)
+        kept = [value(attributes, keyword) for keyword in ("ConceptNameCodeSequence", "ImageComments", "Rows")]
+        self.assertEqual(kept, [None, ["C" * 5_000], ["7"]])
+
+    def test_nor_is_text_that_is_too_much(self) -> None:
+        content = an_object(ImageType=["X" * 9_000] * 7, ImageComments="Y" * 5_000, ContentLabel="L")
+        attributes = read(content)
+        self.assertEqual([value(attributes, keyword) for keyword in ("ImageType", "ContentLabel")], [None, ["L"]])
 
     def test_a_bomb_is_not_inflated(self) -> None:
         deflate = zlib.compressobj(wbits=-zlib.MAX_WBITS)

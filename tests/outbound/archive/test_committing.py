@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import Any
 
 from pydicom.dataset import Dataset
@@ -11,7 +12,7 @@ from dimseproxy.dimse.command_set import CommandField, CommandSet, Element, resp
 from dimseproxy.dimse.parts import Command
 from dimseproxy.dimse.status import Status
 from tests.association.playing import COMMITMENT, CT, EXPLICIT, IMPLICIT, MR
-from tests.outbound.archive.support import Caller, Kept, an_image, decoded, encoded
+from tests.outbound.archive.support import Caller, Kept, an_image, cut_off, decoded, encoded
 
 PUSH_INSTANCE = "1.2.840.10008.1.20.1.1"
 
@@ -93,6 +94,20 @@ class CommittingTests(TestCase):
         kept, caller = await self._open(an_image(1))
         kept.blobs.delete(kept.names[0])
         self.assertEqual(await self._failed(caller, (CT, "1.2.3.1")), [("1.2.3.1", 0x0112)])
+
+    async def test_nor_is_one_whose_file_is_cut_off(self) -> None:
+        kept, caller = await self._open(an_image(1))
+        cut_off(kept, kept.names[0])
+        self.assertEqual(await self._failed(caller, (CT, "1.2.3.1")), [("1.2.3.1", 0x0112)])
+
+    async def test_nor_is_one_whose_file_the_disk_does_not_give(self) -> None:
+        kept, caller = await self._open(an_image(1))
+
+        def broken(name: str) -> int:
+            raise OSError(errno.EIO, "Input/output error")
+
+        self.patch(kept.blobs, "size", broken)
+        self.assertEqual(await self._failed(caller, (CT, "1.2.3.1")), [("1.2.3.1", 0x0110)])
 
     async def test_what_is_no_such_request_is_refused(self) -> None:
         _, caller = await self._open()

@@ -35,12 +35,12 @@ class House:
         self.clock = found.clock
         self.application = Application()
         self.destination = Destination("pacs", self.application, "PACS", "ARCHIVE", RETRIES)
-        self.read: Callable[[str], Reads] = read_name
+        self.read: Callable[[str, int], Reads] = read_name
         self.dispatch = self.another(found.queue)
 
     def another(self, queue: Queue) -> Dispatch:
         """The dispatch of another process."""
-        means = Means(queue, self.clock, self.found.events, at_once, lambda name: self.read(name))
+        means = Means(queue, self.clock, self.found.events, at_once, lambda name, size: self.read(name, size))
         return Dispatch(means, [self.destination])
 
     def sends_to(self, **changes: object) -> None:
@@ -413,7 +413,7 @@ class DispatchTests(TestCase):
         self.assertEqual(states, {("pacs", State.SENDING): 3, ("pacs", State.WAITING): 2})
 
     async def test_a_mistake_of_ours_is_a_failure(self) -> None:
-        def broken(name: str) -> Reads:
+        def broken(name: str, size: int) -> Reads:
             raise ZeroDivisionError("SECRET")
 
         house = await self.house()

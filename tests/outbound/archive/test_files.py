@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -10,10 +11,10 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
 from dimseproxy.errors import DimseProxyError
-from dimseproxy.outbound.archive.files import READ_STEP, Files, Release
+from dimseproxy.outbound.archive.files import READ_STEP, DataSetReader, Files, Release
 from dimseproxy.outbound.archive.part10 import file_head
 from dimseproxy.storage.blobs import Blob, Blobs
-from dimseproxy.storage.encryption import FileKeys
+from dimseproxy.storage.encryption import Damaged, FileKeys
 from tests.association.playing import CT, EXPLICIT
 from tests.support.process import scratch
 
@@ -75,7 +76,8 @@ class Busy:
 
 class FilesTests(TestCase):
     def setUp(self) -> None:
-        self.blobs = Blobs(scratch(self))
+        self.folder = scratch(self)
+        self.blobs = Blobs(self.folder)
         self.blobs.open()
         self.thread = Held()
         self.files = Files(self.blobs, self.thread)
@@ -96,13 +98,21 @@ class FilesTests(TestCase):
     def _removing(self, name: str, release: Release = unused) -> Deferred[bool]:
         return Deferred.fromCoroutine(self.files.remove(name, release))
 
+    def _reader(self, blob: Blob) -> DataSetReader:
+        return self.files.read(blob.name, blob.size)
+
+    def _cut_off(self, blob: Blob, size: int) -> None:
+        """The disk loses all of a file but so many bytes."""
+        (path,) = self.folder.rglob(blob.name)
+        os.truncate(path, size)
+
     def test_the_data_set_without_what_is_before_it(self) -> None:
-        reader = self.files.read(self._written().name)
+        reader = self._reader(self._written())
         self.assertEqual((reader.total, reader.step(), reader.is_over, reader.step()), (7, [b"content"], True, []))
 
     def test_in_steps(self) -> None:
         content = bytes(range(256)) * 10_000
-        reader = self.files.read(self._written(content).name)
+        reader = self._reader(self._written(content))
         steps = []
         while not reader.is_over:
             steps.append(b"".join(reader.step()))
@@ -113,12 +123,31 @@ class FilesTests(TestCase):
         self.blobs = Blobs(scratch(self), FileKeys([b"k" * 32]))
         self.blobs.open()
         self.files = Files(self.blobs, self.thread)
-        reader = self.files.read(self._written().name)
+        reader = self._reader(self._written())
         self.assertEqual((reader.step(), reader.is_over), ([b"content"], True))
 
     def test_what_is_no_such_file(self) -> None:
         for content in (b"short", bytes(1000), HEAD[:-1]):
-            self.assertRaises(DimseProxyError, self.files.read, self._written(content, b"").name)
+            self.assertRaises(DimseProxyError, self._reader, self._written(content, b""))
+
+    def test_one_that_is_cut_off_is_not_read(self) -> None:
+        blob = self._written()
+        self._cut_off(blob, blob.size - 1)
+        self.assertRaises(Damaged, self._reader, blob)
+
+    def test_one_that_is_cut_off_while_it_is_read_is_not_whole(self) -> None:
+        blob = self._written(bytes(4 * READ_STEP))
+        reader = self._reader(blob)
+        reader.step()
+        self._cut_off(blob, READ_STEP)
+        self.assertRaises(Damaged, reader.step)
+
+    def test_whether_there_is_as_much_of_it_as_was_written(self) -> None:
+        blob = self._written()
+        whole = self.files.is_as_long(blob.name, blob.size)
+        self._cut_off(blob, blob.size - 1)
+        self.assertEqual((whole, self.files.is_as_long(blob.name, blob.size)), (True, False))
+        self.assertFalse(self.files.is_as_long("0" * 64, blob.size))
 
     def test_what_nobody_uses_is_removed(self) -> None:
         name = self._written().name

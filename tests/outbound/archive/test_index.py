@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 from typing import Any
 
@@ -13,7 +14,7 @@ from twisted.trial.unittest import TestCase
 
 from dimseproxy.outbound.archive import writing
 from dimseproxy.outbound.archive.index import Index
-from dimseproxy.outbound.archive.instances import Added, Duplicates, Instance, Outcome
+from dimseproxy.outbound.archive.instances import Added, Duplicates, Held, Instance, Outcome
 from dimseproxy.outbound.archive.querying import Selection
 from dimseproxy.outbound.archive.seal import Seal
 from dimseproxy.storage.database import Database
@@ -140,11 +141,18 @@ class SQLiteTests(TestCase):
 
     async def test_texts_of_any_length_are_found(self) -> None:
         long = "\N{LATIN SMALL LETTER O WITH STROKE}x" * 4_000
-        values: dict[str, Any] = {"PatientID": long, "PatientName": long, "AccessionNumber": long}
-        index = await self.index(an_instance(1, SpecificCharacterSet="ISO_IR 192", **values))
-        for keyword in values:
-            asked: dict[str, Any] = {"SpecificCharacterSet": "ISO_IR 192", keyword: long}
-            self.assertEqual(await studies_found(index, **asked), ["1"], keyword)
+        # The longest that may be asked for: longer than what a column has of it.
+        beginning = long[:1_000]
+        keywords = ("PatientID", "PatientName", "AccessionNumber")
+        objects: list[Instance] = []
+        for number, text in enumerate((beginning, long), 1):
+            values: dict[str, Any] = dict.fromkeys(keywords, text)
+            objects.append(an_instance(number, SpecificCharacterSet="ISO_IR 192", **values))
+        index = await self.index(*objects)
+        for keyword in keywords:
+            for key, found in ((beginning, ["1"]), (beginning + "*", ["1", "2"])):
+                asked: dict[str, Any] = {"SpecificCharacterSet": "ISO_IR 192", keyword: key}
+                self.assertEqual(await studies_found(index, **asked), found, keyword)
 
     async def test_a_nul_in_a_text_disturbs_nobody(self) -> None:
         index = await self.index(an_instance(1, PatientID="A\0B", PatientName="A\0B", Modality="C\0T"))
@@ -206,7 +214,7 @@ class SQLiteTests(TestCase):
         first = an_instance(1)
         index = await self.index(first, an_instance(2))
         held = await index.holds([(CT, "1.5.1"), (MR, "1.5.2"), (CT, "1.5.3")])
-        self.assertEqual(held, {(CT, "1.5.1"): first.blob})
+        self.assertEqual(held, {(CT, "1.5.1"): Held(first.blob, first.size)})
 
     async def test_it_knows_which_files_it_needs(self) -> None:
         first = an_instance(1)
@@ -256,6 +264,22 @@ class SQLiteTests(TestCase):
             there.remove(first.blob)
             self.assertEqual(await index.add(other), Added(Outcome.REPLACED, first.blob))
             self.assertEqual((await index.blobs()).blobs, (other.blob,))
+
+    async def test_where_the_disk_does_not_say_what_is_there_nothing_gives_way(self) -> None:
+        first, other, beside = an_instance(), an_instance(content=b"other"), an_instance(2)
+
+        def has_file(blob: str) -> bool:
+            if blob == first.blob and is_broken:
+                raise OSError(errno.EIO, "Input/output error")
+            return True
+
+        for duplicates in Duplicates:
+            is_broken = False
+            index = await self.index(first, has_file=has_file, duplicates=duplicates)
+            is_broken = True
+            added = await index.add_many([other, beside])
+            self.assertEqual(added, [Added(Outcome.UNKNOWN, other.blob), Added(Outcome.NEW)])
+            self.assertEqual((await index.blobs()).blobs, (first.blob, beside.blob))
 
     async def test_while_a_file_is_deleted_nobody_else_can_write(self) -> None:
         address = self.address()

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from dimseproxy.outbound.archive.matching import condition_of
+from dimseproxy.outbound.archive import matching
+from dimseproxy.outbound.archive.matching import condition_of, folded_groups
 
 
 def meets(vr: str, asked: str, *texts: str) -> bool:
@@ -55,6 +56,11 @@ class SingleValueTests(SynchronousTestCase):
 
     def test_what_is_no_number_is_not_found(self) -> None:
         self.assertFalse(meets("IS", "seven", "seven"))
+
+    def test_a_long_number_is_not_remembered(self) -> None:
+        before = matching._remembered_number.cache_info().currsize
+        self.assertTrue(meets("DS", "7", "0" * 10_000 + "7"))
+        self.assertEqual(matching._remembered_number.cache_info().currsize, before + 1)
 
     def test_any_uid_of_a_list(self) -> None:
         self.assertTrue(meets("UI", "1.2\\1.3", "1.3"))
@@ -129,6 +135,14 @@ class NameTests(SynchronousTestCase):
     def test_an_empty_group_asks_for_any(self) -> None:
         self.assertTrue(meets("PN", "=山田*", "Yamada^Tarou=山田^太郎"))
 
+    def test_a_name_has_three_groups_whatever_is_asked(self) -> None:
+        self.assertTrue(meets("PN", "=" * 500 + "Yamada", "Yamada^Tarou"))
+
+    def test_a_long_name_is_not_remembered(self) -> None:
+        before = matching._folded.cache_info().currsize
+        folded_groups("A" * 10_000)
+        self.assertEqual(matching._folded.cache_info().currsize, before)
+
     def test_a_group_that_the_name_does_not_have(self) -> None:
         self.assertFalse(meets("PN", "Yamada^Tarou=山田^太郎", "Yamada^Tarou"))
 
@@ -153,6 +167,10 @@ class DateTests(SynchronousTestCase):
     def test_an_end_that_is_in_no_calendar(self) -> None:
         answers = [meets("DA", "20230201-20230231", day) for day in ("20230131", "20230201", "20230228", "20230301")]
         self.assertEqual([False, True, True, False], answers)
+
+    def test_a_day_as_it_was_once_written_is_in_such_a_range(self) -> None:
+        for asked in ("20230201-20230231", "2023.02.01-2023.02.31"):
+            self.assertEqual([True, False], [meets("DA", asked, day) for day in ("2023.02.28", "2023.03.01")], asked)
 
     def test_an_open_range_from_a_day_that_is_in_no_calendar(self) -> None:
         self.assertEqual([False, True], [meets("DA", "20230231-", day) for day in ("20230228", "20230301")])

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from unittest.mock import patch
 
 from pydicom.dataset import Dataset
-from twisted.internet.defer import Deferred, fail
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
 from dimseproxy.association.interfaces import IForesees
 from dimseproxy.dimse.command_set import NO_DATA_SET, CommandField, CommandSet, Element
 from dimseproxy.dimse.parts import Command
 from dimseproxy.dimse.status import Status
-from dimseproxy.errors import AssociationRejected, OperationRefused, OutboundUnreachable
-from dimseproxy.storage.errors import DatabaseUnavailable
+from dimseproxy.errors import (
+    AbortSource,
+    AssociationAborted,
+    AssociationRejected,
+    OperationRefused,
+    OutboundUnreachable,
+)
+from dimseproxy.outbound.archive.instances import Page
+from dimseproxy.outbound.archive.querying import Query
+from dimseproxy.storage.errors import DatabaseRefused, DatabaseUnavailable
 from tests.association.playing import COMMITMENT, CT, EXPLICIT, FIND, GET, IMPLICIT, VERIFICATION
 from tests.outbound.archive.support import Caller, Kept, an_identifier, an_image, decoded, encoded
 
@@ -116,6 +127,16 @@ class FindingTests(TestCase):
     def _ask(self, caller: Caller, **keys: str) -> int:
         return caller.ask(1, CommandField.C_FIND_RQ, encoded(an_identifier(**keys)))
 
+    def _cancel(self, caller: Caller, message_id: int) -> None:
+        cancel = CommandSet.of(
+            {
+                Element.COMMAND_FIELD: CommandField.C_CANCEL_RQ,
+                Element.MESSAGE_ID_BEING_RESPONDED_TO: message_id,
+                Element.COMMAND_DATA_SET_TYPE: NO_DATA_SET,
+            }
+        )
+        caller.association.send([Command(1, cancel)])
+
     def _answers(self, caller: Caller) -> list[Dataset]:
         return [decoded(data) for command, data in caller.data_sets() if command.command_set.is_response]
 
@@ -153,29 +174,57 @@ class FindingTests(TestCase):
     async def test_a_cancel_that_comes_with_the_request_counts(self) -> None:
         _, caller = await self._open(2)
         message_id = self._ask(caller, StudyInstanceUID="")
-        cancel = CommandSet.of(
-            {
-                Element.COMMAND_FIELD: CommandField.C_CANCEL_RQ,
-                Element.MESSAGE_ID_BEING_RESPONDED_TO: message_id,
-                Element.COMMAND_DATA_SET_TYPE: NO_DATA_SET,
-            }
-        )
-        caller.association.send([Command(1, cancel)])
+        self._cancel(caller, message_id)
         self.assertEqual((await caller.answer(message_id)).status, Status.CANCEL)
         self.assertEqual(self._answers(caller), [])
 
     async def test_the_next_request_is_not_cancelled(self) -> None:
         _, caller = await self._open(2)
         await caller.answer(self._ask(caller, StudyInstanceUID=""))
-        cancel = CommandSet.of(
-            {
-                Element.COMMAND_FIELD: CommandField.C_CANCEL_RQ,
-                Element.MESSAGE_ID_BEING_RESPONDED_TO: caller._last_message_id + 1,
-                Element.COMMAND_DATA_SET_TYPE: NO_DATA_SET,
-            }
-        )
-        caller.association.send([Command(1, cancel)])
+        self._cancel(caller, caller._last_message_id + 1)
         self.assertEqual((await caller.answer(self._ask(caller, StudyInstanceUID=""))).status, Status.SUCCESS)
+
+    async def _pages(self, act: Callable[[Caller], None]) -> tuple[int, Caller]:
+        """How many pages without an answer are looked at when the caller does something after the third."""
+        kept, caller = await self._open()
+        pages = 0
+
+        def find(query: Query, after: int = 0) -> Deferred[Page]:
+            nonlocal pages
+            pages += 1
+            if pages == 3:
+                act(caller)
+            return succeed(Page((), None if pages == 10 else after + 1))
+
+        with patch.object(kept.index, "find", find):
+            message_id = self._ask(caller, StudyInstanceUID="")
+            await caller.until(lambda: bool(caller.told) or pages == 10 or bool(caller.responses(message_id)))
+            # What goes on in spite of it has gone on by then.
+            await deferLater(reactor, 0)
+        return pages, caller
+
+    async def test_a_cancel_is_noticed_where_nothing_matches(self) -> None:
+        pages, caller = await self._pages(lambda caller: self._cancel(caller, 1))
+        self.assertEqual((pages, [each.status for each in caller.responses(1)]), (3, [Status.CANCEL]))
+
+    async def test_so_is_a_release(self) -> None:
+        pages, caller = await self._pages(lambda caller: caller.association.release())
+        self.assertEqual((pages, caller.told, caller.responses(1)), (3, ["released"], []))
+
+    async def test_nothing_is_looked_for_after_an_abort(self) -> None:
+        def abort(caller: Caller) -> None:
+            caller.association.abort(AbortSource.SERVICE_USER, 0)
+            caller.ended(AssociationAborted(AbortSource.SERVICE_USER, 0, "by the caller"))
+
+        pages, _ = await self._pages(abort)
+        self.assertEqual(pages, 3)
+
+    async def test_an_index_that_cannot_be_read_is_a_failure_and_no_end(self) -> None:
+        kept, caller = await self._open()
+        with patch.object(kept.index, "find", lambda *_: fail(DatabaseRefused("changed"))):
+            message_id = self._ask(caller, StudyInstanceUID="")
+            self.assertEqual((await caller.answer(message_id)).status, Status.CANNOT_UNDERSTAND)
+        self.assertEqual(caller.told, [])
 
     async def test_a_database_that_is_gone(self) -> None:
         kept, caller = await self._open()

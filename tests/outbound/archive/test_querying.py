@@ -10,10 +10,12 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from dimseproxy.dataset.encoding import Encoding
 from dimseproxy.dimse.status import Status
 from dimseproxy.errors import OperationRefused
+from dimseproxy.outbound.archive import searching
 from dimseproxy.outbound.archive.answers import Answer, encode_answer
+from dimseproxy.outbound.archive.heads import Values
 from dimseproxy.outbound.archive.index import Index
-from dimseproxy.outbound.archive.levels import Root, tag_of
-from dimseproxy.outbound.archive.querying import read_query, read_selection, root_of
+from dimseproxy.outbound.archive.levels import Level, Root, name_of, tag_of
+from dimseproxy.outbound.archive.querying import MAX_VALUE, MAX_VALUES, read_query, read_selection, root_of
 from dimseproxy.outbound.archive.seal import Seal
 from tests.outbound.archive.indexing import (
     BIG,
@@ -55,6 +57,32 @@ class IdentifierTests(SynchronousTestCase):
         keys = encoded(data_set(SpecificCharacterSet="ISO_IR 192", QueryRetrieveLevel="STUDY", PatientName="AB"))
         with self.assertRaises(OperationRefused):
             read_query(Root.STUDY, keys.replace(b"AB", b"\xff\xfe"), EXPLICIT)
+
+    def test_too_many_values_to_compare_with_are_refused(self) -> None:
+        inner = data_set(RequestedProcedureID=[f"*{number}*" for number in range(MAX_VALUES)])
+        for keys in (
+            {"StudyDescription": [f"*{number}*" for number in range(MAX_VALUES + 1)]},
+            {"StudyDescription": "A", "PatientName": [f"N{number}" for number in range(MAX_VALUES)]},
+            {"StudyDescription": "A", "RequestAttributesSequence": Sequence([inner])},
+        ):
+            refused = self.refused(Root.STUDY, QueryRetrieveLevel="SERIES", **keys)
+            self.assertEqual(refused, Status.IDENTIFIER_DOES_NOT_MATCH)
+
+    def test_as_many_as_may_be_are_not(self) -> None:
+        keys = data_set(
+            QueryRetrieveLevel="STUDY",
+            StudyDescription=[f"*{number}*" for number in range(MAX_VALUES)],
+            PatientName="",
+            StudyInstanceUID=[f"1.2.{number}" for number in range(1_000)],
+        )
+        self.assertEqual(len(read_query(Root.STUDY, encoded(keys), EXPLICIT).conditions), 2)
+
+    def test_a_value_that_is_too_long_is_refused(self) -> None:
+        long = "*a" * (MAX_VALUE // 2) + "*"
+        self.assertEqual(
+            self.refused(Root.STUDY, QueryRetrieveLevel="STUDY", AdditionalPatientHistory=long),
+            Status.IDENTIFIER_DOES_NOT_MATCH,
+        )
 
     def test_sop_classes_tell_the_model(self) -> None:
         prefix = "1.2.840.10008.5.1.4.1.2."
@@ -297,6 +325,20 @@ class FindTests(TestCase):
         found = await answers_to(index, QueryRetrieveLevel="SERIES", RequestAttributesSequence=Sequence([asked]))
         self.assertEqual(found, [])
 
+    async def test_a_sequence_that_the_standard_does_not_know_is_not_told(self) -> None:
+        instance, name = an_instance(1), name_of(tag_of("RequestAttributesSequence"))
+        # As older versions have written it.
+        unknown: Values = {"00100020": ["x"]}
+        inner: Values = {"00401001": ["R"], "00401FF0": [unknown]}
+        instance.attributes.values[Level.SERIES][name] = [inner]
+        index = await self.holding(instance)
+        one = data_set()
+        one.add_new(0x00401FF0, "UN", b"")
+        for asked in (Sequence([]), Sequence([one])):
+            (answer,) = await answers_to(index, QueryRetrieveLevel="SERIES", RequestAttributesSequence=asked)
+            told = answer.RequestAttributesSequence[0].get_item(0x00401FF0)
+            self.assertFalse(told and told.value)
+
     async def test_an_item_tells_what_was_asked_for(self) -> None:
         item = data_set(RequestedProcedureID="A", ScheduledProcedureStepID="1")
         index = await self.holding(an_instance(1, RequestAttributesSequence=Sequence([item])))
@@ -324,9 +366,36 @@ class FindTests(TestCase):
         found = await answers_to(index, combines=True, **keys)
         self.assertEqual([answer.StudyInstanceUID for answer in found], ["1.3.1", "1.3.4"])
 
+    async def test_that_range_may_end_on_a_day_that_is_in_no_calendar(self) -> None:
+        index = await self.holding(
+            an_instance(1, StudyDate="20240131", StudyTime="0800"),
+            an_instance(2, StudyDate="20240210", StudyTime="0800"),
+            an_instance(3, StudyDate="2024.02.10", StudyTime="0800"),
+            an_instance(4, StudyDate="20240301", StudyTime="1030"),
+        )
+        for days in ("20240131-20240229", "20240131-20240231"):
+            keys: dict[str, Any] = {"StudyDate": days, "StudyTime": "1000-1200", "StudyInstanceUID": ""}
+            found = await answers_to(index, combines=True, **keys)
+            self.assertEqual([answer.StudyInstanceUID for answer in found], ["1.3.2", "1.3.3"], days)
+
     async def test_all_pages_together_are_all_answers_once(self) -> None:
         index = await self.holding(*(an_instance(number) for number in range(1, 2_500)))
         self.assertEqual(len(set(await studies_found(index))), 2_499)
+
+    async def test_a_page_ends_where_its_rows_were_large(self) -> None:
+        index = await self.holding(*(an_instance(number) for number in range(1, 1_000)))
+        self.patch(searching, "MOST_OCTETS", 1_000)
+        keys = data_set(QueryRetrieveLevel="STUDY", StudyInstanceUID="", StudyDescription="nothing")
+        query = read_query(Root.STUDY, encoded(keys), EXPLICIT)
+        pages, after = 0, 0
+        while pages < 10:
+            page = await index.find(query, after)
+            pages += 1
+            if page.next is None:
+                break
+            after = page.next
+        self.assertEqual(pages, 5)
+        self.assertEqual(len(set(await studies_found(index))), 999)
 
     async def test_few_among_many_are_found(self) -> None:
         index = await self.holding(*(an_instance(number) for number in range(1, 2_500)))

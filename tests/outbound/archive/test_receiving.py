@@ -35,7 +35,7 @@ from dimseproxy.outbound.archive.receiving import MAX_HEAD_LENGTH, MAX_WAITING, 
 from dimseproxy.storage.blobs import Blobs, BlobWriter
 from dimseproxy.storage.errors import DatabaseUnavailable
 from tests.association.playing import CT, EXPLICIT, IMPLICIT, MR, a_request, an_accept, established
-from tests.outbound.archive.support import Caller, Kept, an_image, encoded, fragments
+from tests.outbound.archive.support import Caller, Kept, an_image, cut_off, encoded, fragments
 from tests.support.process import scratch
 
 STORES = ((CT, EXPLICIT), (MR, EXPLICIT), (CT, IMPLICIT))
@@ -65,7 +65,7 @@ class ReceivingTests(TestCase):
     async def test_and_the_index_knows_it(self) -> None:
         kept, caller = await self._open()
         await caller.store(an_image())
-        self.assertEqual(await kept.index.holds([(CT, "1.2.3.1")]), {(CT, "1.2.3.1"): kept.names[0]})
+        self.assertEqual(await kept.index.holds([(CT, "1.2.3.1")]), {(CT, "1.2.3.1"): kept.held(kept.names[0])})
 
     async def test_others_are_told_of_it(self) -> None:
         kept, caller = await self._open()
@@ -236,6 +236,15 @@ class ReceivingTests(TestCase):
         statuses = [await caller.store(an_image()), await caller.store(an_image())]
         self.assertEqual((statuses, len(kept.names)), ([Status.SUCCESS] * 2, 1))
 
+    async def test_the_same_object_again_makes_good_one_that_is_cut_off(self) -> None:
+        kept, caller = await self._open(Duplicates.REFUSE)
+        await caller.store(an_image())
+        (name,) = kept.names
+        whole = kept.blobs.size(name)
+        cut_off(kept, name)
+        status = await caller.store(an_image())
+        self.assertEqual((status, kept.names, kept.blobs.size(name)), (Status.SUCCESS, [name], whole))
+
     async def _two(self, duplicates: Duplicates) -> tuple[int, bytes]:
         """The status of a second object of the same SOP instance, and the pixels that are kept in the end."""
         kept, caller = await self._open(duplicates)
@@ -244,7 +253,7 @@ class ReceivingTests(TestCase):
         # What is not needed any longer is removed without anybody waiting.
         await kept.archive.stop()
         (name,) = kept.names
-        self.assertEqual(await kept.index.holds([(CT, "1.2.3.1")]), {(CT, "1.2.3.1"): name})
+        self.assertEqual(await kept.index.holds([(CT, "1.2.3.1")]), {(CT, "1.2.3.1"): kept.held(name)})
         return status, b"".join(kept.blobs.read(name))[-2:]
 
     async def test_another_one_and_the_first_stays(self) -> None:
@@ -252,6 +261,22 @@ class ReceivingTests(TestCase):
 
     async def test_another_one_takes_its_place(self) -> None:
         self.assertEqual(await self._two(Duplicates.REPLACE), (Status.SUCCESS, b"\2\2"))
+
+    async def test_none_takes_its_place_where_the_disk_does_not_say_whether_it_is_there(self) -> None:
+        kept, caller = await self._open(Duplicates.REFUSE)
+        await caller.store(an_image(pixels=b"\1\1"))
+        (name,) = kept.names
+        really = os.open
+
+        def broken(path: str, flags: int, mode: int = 0o777) -> int:
+            if str(path).endswith(name):
+                raise OSError(errno.EIO, "Input/output error")
+            return really(path, flags, mode)
+
+        self.patch(os, "open", broken)
+        status = await caller.store(an_image(pixels=b"\2\2"))
+        await kept.archive.stop()
+        self.assertEqual((status, kept.names), (Status.OUT_OF_RESOURCES, [name]))
 
     async def test_another_one_is_refused(self) -> None:
         self.assertEqual(await self._two(Duplicates.REFUSE), (Status.DUPLICATE_SOP_INSTANCE, b"\1\1"))

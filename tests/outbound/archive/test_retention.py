@@ -1,7 +1,10 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
+import errno
+from collections.abc import Callable, Sequence
+from unittest.mock import patch
 
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
@@ -87,6 +90,34 @@ class RetentionTests(TestCase):
         await kept.study(1)
         kept.found.clock.advance(31 * DAY)
         await kept.retention(days=30).look()
+        self.assertEqual(kept.files, 0)
+
+    async def test_a_file_that_could_not_go_with_it_goes_at_the_next_look(self) -> None:
+        kept = await self.kept()
+        for number in (1, 2):
+            await kept.study(number)
+        kept.found.clock.advance(31 * DAY)
+        release, asked = kept.found.index.release, 0
+
+        def away(name: str, delete: Callable[[], bool]) -> Deferred[bool]:
+            nonlocal asked
+            asked += 1
+            return fail(DatabaseUnavailable("gone")) if asked == 1 else release(name, delete)
+
+        self.patch(kept.found.index, "release", away)
+        retention = kept.retention(days=30)
+        self.assertEqual((await retention.look(), kept.files), (2, 1))
+        self.assertEqual((await retention.look(), kept.files), (0, 0))
+
+    async def test_so_does_one_that_the_disk_did_not_let_go(self) -> None:
+        kept = await self.kept()
+        await kept.study(1)
+        kept.found.clock.advance(31 * DAY)
+        retention = kept.retention(days=30)
+        with patch.object(kept.blobs, "delete", side_effect=OSError(errno.EIO, "Input/output error")):
+            await retention.look()
+        self.assertEqual(kept.files, 1)
+        await retention.look()
         self.assertEqual(kept.files, 0)
 
     async def test_a_file_that_another_object_is_in_stays(self) -> None:

@@ -15,7 +15,7 @@ from dimseproxy.errors import AbortSource
 from dimseproxy.outbound.archive.files import DataSetReader
 from dimseproxy.storage.encryption import Damaged
 from tests.association.playing import CT, EXPLICIT, GET, IMPLICIT, MR
-from tests.outbound.archive.support import Caller, Kept, an_identifier, an_image, decoded, encoded
+from tests.outbound.archive.support import Caller, Kept, an_identifier, an_image, cut_off, decoded, encoded
 
 JPEG = "1.2.840.10008.1.2.4.50"
 BIG_ENDIAN = "1.2.840.10008.1.2.2"
@@ -158,9 +158,17 @@ class RetrievingTests(TestCase):
     async def test_a_file_that_is_gone_fails_alone(self) -> None:
         kept = await self._open(an_image(1), an_image(2))
         held = await kept.index.holds([(CT, "1.2.3.1")])
-        kept.blobs.delete(held[CT, "1.2.3.1"])
+        kept.blobs.delete(held[CT, "1.2.3.1"].blob)
         _, response = await self._get(kept, EXPLICIT)
         self.assertEqual((response.status, *counts(response)), (0xB000, None, 1, 1, 0))
+
+    async def test_so_does_one_that_is_cut_off(self) -> None:
+        kept = await self._open(an_image(1), an_image(2))
+        held = await kept.index.holds([(CT, "1.2.3.1")])
+        cut_off(kept, held[CT, "1.2.3.1"].blob)
+        caller, response = await self._get(kept, EXPLICIT)
+        self.assertEqual((response.status, *counts(response)), (0xB000, None, 1, 1, 0))
+        self.assertEqual(self._objects(caller), [encoded(an_image(2), EXPLICIT)])
 
     async def test_a_data_set_that_cannot_be_converted_fails_before_any_of_it_leaves(self) -> None:
         kept = await Kept(self).opened()

@@ -172,3 +172,12 @@ class SealedTrackingTests(TestCase):
         await found.add(1, 1)
         await found.complete()
         self.assertEqual([event.study for event in found.told if isinstance(event, StudyCompleted)], ["1.3.1"])
+
+    async def test_one_that_cannot_be_read_keeps_no_other_from_being_complete(self) -> None:
+        found = await studies(self, seal=Seal([b"0" * 32]))
+        await found.add(1, 1)
+        await found.add(2, 1)
+        await found.spoil("archive_study", 1)
+        await found.complete()
+        self.assertEqual([event.study for event in found.told if isinstance(event, StudyCompleted)], ["1.3.2"])
+        self.assertEqual(await found.states(), [State.WAITING, State.WAITING])

@@ -6,13 +6,13 @@ from twisted.trial.unittest import TestCase
 
 from dimseproxy.outbound.archive.columns import Columns
 from dimseproxy.outbound.archive.dispatch import Destination
-from dimseproxy.outbound.archive.events import Events, StudyCompleted, StudyDispatched
+from dimseproxy.outbound.archive.events import DispatchFailed, Events, StudyCompleted, StudyDispatched
 from dimseproxy.outbound.archive.queue import Queue
 from dimseproxy.outbound.archive.schedule import Retries
 from dimseproxy.outbound.archive.tracking import Tracking
 from dimseproxy.outbound.archive.upkeep import Upkeep
 from tests.association.playing import CT, EXPLICIT, IMPLICIT
-from tests.outbound.archive.support import Kept, an_image
+from tests.outbound.archive.support import Kept, an_image, cut_off
 from tests.storage.databases import execute
 from tests.support.process import until
 
@@ -59,6 +59,14 @@ class UpkeepTests(TestCase):
             await caller.store(an_image(number, pixels=bytes(3_000_000)))
         await self.dispatched()
         self.assertEqual(await self.digests(target), await self.digests(source))
+
+    async def test_what_the_disk_lost_the_end_of_does_not(self) -> None:
+        source, target = await Kept(self).opened(), await Kept(self).opened()
+        await (await source.call((CT, EXPLICIT))).store(an_image())
+        cut_off(source, source.names[0])
+        await self.look_after(source, target)
+        await until(lambda: self.counts(DispatchFailed), "an attempt failed")
+        self.assertEqual(target.names, [])
 
     async def digests(self, kept: Kept) -> list[tuple[object, ...]]:
         """Of the data sets that are there."""
