@@ -21,6 +21,12 @@ from dimseproxy.config.settings import DATA_DIR, DEFAULT_OUTBOUND, Route, Settin
 
 def check(root: Node, reading: Reading) -> None:
     """Note every mistake that shows only in the file as a whole."""
+    check_together(root, reading)
+    _check_policies_are_used(root, reading)
+
+
+def check_together(root: Node, reading: Reading) -> None:
+    """Note what does not go together, whether it is of one file, or of a new one and of what runs."""
     _check_routes_are_needed(root, reading)
     _check_archives(root, reading)
     _check_routes(root, reading)
@@ -67,7 +73,7 @@ def _listeners(root: Node) -> Iterator[tuple[Node, Node | None, Address]]:
 
 
 def _check_routes_are_needed(root: Node, reading: Reading) -> None:
-    names = sorted(_outbounds(root))
+    names = sorted(outbounds_of(root))
     if len(names) > 1 and root.get("routes") is None:
         text = (
             f"are left out, which says enough with one outbound only, and there are {', '.join(names)}: "
@@ -76,7 +82,7 @@ def _check_routes_are_needed(root: Node, reading: Reading) -> None:
         reading.mistakes.append(Mistake("routes", text))
 
 
-def _outbounds(root: Node) -> frozenset[str]:
+def outbounds_of(root: Node) -> frozenset[str]:
     """The names of the outbounds, that one included which serves where none is named."""
     outbound = root.get("outbound")
     return frozenset({DEFAULT_OUTBOUND}) if outbound is None else outbound.written_names()
@@ -84,7 +90,7 @@ def _outbounds(root: Node) -> frozenset[str]:
 
 def _check_archives(root: Node, reading: Reading) -> None:
     """One archive, as there is one index; and that it sends to outbounds which are there, each once."""
-    outbounds = _outbounds(root)
+    outbounds = outbounds_of(root)
     first: str | None = None
     for name, value in _entries(root, "outbound"):
         archive = value.get("archive")
@@ -112,7 +118,7 @@ def _check_routes(root: Node, reading: Reading) -> None:
     routes = root.get("routes")
     if routes is None or not routes.is_list:
         return
-    outbounds = _outbounds(root)
+    outbounds = outbounds_of(root)
     inbound = root.get("inbound")
     inbounds = frozenset({"default"}) if inbound is None else inbound.written_names()
     for route in routes.items():
@@ -128,16 +134,13 @@ def _check_policies(root: Node, reading: Reading) -> None:
     policies = root.get("privacy")
     names = frozenset() if policies is None else policies.written_names()
     routes = root.get("routes")
-    used: set[str] = set()
     for route in routes.items() if routes is not None and routes.is_list else ():
         by = route.get("privacy")
         if by is not None and by.tag == "str":
-            used.add(by.text)
             if by.text not in names:
                 reading.note(by, f"no policy under `privacy` is called `{by.text}`: {did_you_mean(by.text, names)}")
             _check_delivery(route, root, reading)
     for by in _policies_of_dispatch(root):
-        used.add(by.text)
         policy = None if policies is None else policies.get(by.text)
         originals = None if policy is None else policy.get("originals")
         if by.text not in names:
@@ -146,6 +149,12 @@ def _check_policies(root: Node, reading: Reading) -> None:
             reading.note(
                 by, f"the archive holds the originals, and `{by.text}` has `originals: outbound`: write `inbound`"
             )
+
+
+def _check_policies_are_used(root: Node, reading: Reading) -> None:
+    routes = root.get("routes")
+    by_route = [route.get("privacy") for route in (routes.items() if routes is not None and routes.is_list else ())]
+    used = {by.text for by in (*by_route, *_policies_of_dispatch(root)) if by is not None and by.is_scalar}
     for name, _ in _entries(root, "privacy"):
         # Whoever writes a policy means identities to be protected; forgotten on the routes, they would cross.
         if name.text not in used:
