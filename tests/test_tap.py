@@ -21,6 +21,7 @@ from twisted.trial.unittest import TestCase
 from dimseproxy import __version__
 from dimseproxy.config import load
 from dimseproxy.endpoints import with_backlog
+from dimseproxy.keeping import FolderRefused, Keeping
 from dimseproxy.log import Log
 from dimseproxy.service import ProxyService
 from dimseproxy.tap import Options, makeService
@@ -163,6 +164,24 @@ class ServiceTests(TestCase):
         self.path.unlink()
         service.reload()
         self.assertIs(service._settings, before)
+
+
+class KeptTests(TestCase):
+    """What is kept cannot be opened."""
+
+    async def test_an_archive_without_a_folder_is_a_sentence(self) -> None:
+        folder = Path(self.mktemp()).absolute()
+        (folder / "archive").mkdir(parents=True)
+        path = folder / "proxy.yaml"
+        path.write_text("outbound: {local: {archive: {folder: archive}}}\n")
+        keeping = Keeping(load(path), reactor, lambda name: self.fail("there are no peers"))
+        self.addCleanup(keeping.stop)
+        (folder / "archive").rmdir()
+        (folder / "archive").write_text("no folder")
+        with self.assertRaises(FolderRefused) as raised:
+            await keeping.start()
+        said = f"the folder {folder / 'archive'} of the archive cannot be used: Not a directory"
+        self.assertEqual(str(raised.exception), said)
 
 
 class BacklogTests(TestCase):

@@ -114,8 +114,9 @@ async def carried_out(reactor: Any, settings: Settings, options: Namespace) -> E
             _look_for_index(settings)
         database = database_of(settings, reactor)
         holdings = holdings_of(settings, archive, database, reactor)
-        await database.start()
         try:
+            # Within: a database that cannot be opened has threads already, and they would keep the process.
+            await database.start()
             if not options.anew:
                 await holdings.index.start()
             task = Task(reactor, settings, holdings, sys.stdout, sys.stderr)

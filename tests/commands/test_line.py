@@ -202,6 +202,16 @@ class CommandTests(TestCase):
             self.assertIn("dimseproxy.db: nothing was stored yet", done.stderr)
         self.assertFalse((self.folder / "dimseproxy-data").exists())
 
+    async def test_a_database_that_cannot_be_opened_ends_the_command(self) -> None:
+        database = self.folder / "dimseproxy-data" / "dimseproxy.db"
+        database.mkdir(parents=True)
+        command = [*RUN, "list", "--config", str(self.folder / "archive.yaml")]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=CHECKOUT)
+        said = (
+            f"dimseproxy: the database {database} cannot be opened (SQLITE_CANTOPEN): is this the user of the proxy?\n"
+        )
+        self.assertEqual((done.returncode, done.stderr), (2, said))
+
     async def test_a_lost_index_is_rebuilt(self) -> None:
         self.fill()
         await self.run_command("import", str(self.files))
