@@ -16,6 +16,7 @@ from dimseproxy.config.document import Node
 from dimseproxy.config.endpoints import LISTEN_EXAMPLE, Address, BadEndpoint, listen_address
 from dimseproxy.config.mistakes import Mistake, did_you_mean
 from dimseproxy.config.reading import Reading
+from dimseproxy.config.route_check import check_routes
 from dimseproxy.config.settings import DATA_DIR, DEFAULT_OUTBOUND, Route, Settings
 
 
@@ -121,6 +122,7 @@ def _check_routes(root: Node, reading: Reading) -> None:
     outbounds = outbounds_of(root)
     inbound = root.get("inbound")
     inbounds = frozenset({"default"}) if inbound is None else inbound.written_names()
+    check_routes(root, inbounds, _only_callers(root), reading)
     for route in routes.items():
         to = route.get("outbound")
         if to is not None and to.tag == "str" and to.text not in outbounds:
@@ -128,6 +130,13 @@ def _check_routes(root: Node, reading: Reading) -> None:
         by = route.get("inbound")
         if by is not None and by.tag == "str" and not any(fnmatchcase(name, by.text) for name in inbounds):
             reading.note(by, f"`{by.text}` matches no inbound: {did_you_mean(by.text, inbounds)}")
+
+
+def _only_callers(root: Node) -> frozenset[str]:
+    """The AE titles of the applications where others are refused, else nothing."""
+    titles = frozenset(name.text.strip(" ") for name, _ in _entries(root, "applications"))
+    unknown = root.get("unknown_applications")
+    return titles if unknown is None or unknown.text == "refuse" else frozenset()
 
 
 def _check_policies(root: Node, reading: Reading) -> None:

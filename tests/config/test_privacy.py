@@ -276,7 +276,7 @@ class UseTests(TestCase):
     """Policies and the routes that name them."""
 
     def test_a_route_names_a_policy_that_is_there(self) -> None:
-        routes = "routes: [{outbound: pacs, privacy: research}, {outbound: pacs, privacy: reserch}]\n"
+        routes = "routes: [{called: A, outbound: pacs, privacy: research}, {outbound: pacs, privacy: reserch}]\n"
         found = mistakes_of(PACS + routes + "privacy: {research: {originals: outbound}}\n")
         reason = "no policy under `privacy` is called `reserch`: did you mean `research`?"
         self.assertEqual(found, {"routes[1].privacy": reason})

@@ -89,10 +89,9 @@ class BesideTests(TestCase):
     def test_no_policy_is_for_an_outbound_that_still_delivers_past_it(self) -> None:
         policy = "privacy: {r: {originals: inbound}}\n"
         running = OPEN.replace("ae_title: P", "ae_title: P, deliver: direct") + policy
-        running += "routes: [{outbound: p}, {called: X, outbound: q, privacy: r}]\n"
+        running += "routes: [{called: X, outbound: q, privacy: r}, {outbound: p}]\n"
         running = running.replace("{p:", '{q: {dimse: {connect: "tcp:h:2", ae_title: Q}}, p:')
-        new = running.replace(", deliver: direct", "").replace("[{outbound: p}", "[{outbound: p, privacy: r}")
-        new = new.replace("}, {called: X, ", "}, {called: X, ")
+        new = running.replace(", deliver: direct", "").replace("{outbound: p}", "{outbound: p, privacy: r}")
         self.assertIn("past the privacy", self.mistakes(running, new)["outbound.p.dimse.deliver"])
 
     def test_a_new_outbound_and_a_new_policy_are_not_there_yet(self) -> None:
