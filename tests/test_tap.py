@@ -23,9 +23,11 @@ from dimseproxy.config import load
 from dimseproxy.endpoints import with_backlog
 from dimseproxy.keeping import FolderRefused, Keeping
 from dimseproxy.log import Log
+from dimseproxy.process import CannotStart, on_stop
 from dimseproxy.service import ProxyService
 from dimseproxy.tap import Options, makeService
 from dimseproxy.workers.supervisor import Supervisor
+from tests import CHECKOUT
 from tests.association.handshaking import asynchronous
 from tests.support.proxy import environment
 
@@ -126,9 +128,32 @@ class ServiceTests(TestCase):
     def test_a_port_in_use_prevents_the_start(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             service = self._service(PACS + LISTEN % taken.getsockname()[1])
-            with self.assertRaises(SystemExit) as raised:
+            with self.assertRaises(CannotStart) as raised:
                 service.privilegedStartService()
-        self.assertIn("clinic", str(raised.exception.code))
+        self.assertIn("clinic", str(raised.exception))
+        self.assertEqual(raised.exception.code, 1)
+
+    def test_a_daemon_tells_who_started_it_that_a_port_is_in_use(self) -> None:
+        folder = Path(self.mktemp()).absolute()
+        folder.mkdir(parents=True)
+        for workers in 1, 2:
+            with socket.create_server(("127.0.0.1", 0)) as taken:
+                path = folder / "proxy.yaml"
+                path.write_text(PACS + LISTEN % taken.getsockname()[1] + f"workers: {workers}\n")
+                run = "from twisted.scripts.twistd import run; run()"
+                log = folder / "log"
+                command = [sys.executable, "-c", run, f"--pidfile={folder / 'pid'}", f"--logfile={log}", "dimseproxy"]
+                done = subprocess.run(
+                    [*command, "--config", str(path)],
+                    capture_output=True,
+                    text=True,
+                    timeout=20,
+                    cwd=CHECKOUT,
+                    env=os.environ | environment(),
+                )
+            self.assertEqual(done.returncode, 1, done.stderr)
+            self.assertIn("inbound clinic cannot listen", done.stderr)
+            self.assertIn("Address already in use", log.read_text())
 
     @asynchronous
     async def test_stops_with_nothing_left(self) -> None:
@@ -164,6 +189,26 @@ class ServiceTests(TestCase):
         self.path.unlink()
         service.reload()
         self.assertIs(service._settings, before)
+
+
+class StopTests(TestCase):
+    """Signals that tell the process to stop."""
+
+    def setUp(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self.addCleanup(signal.signal, number, signal.getsignal(number))
+
+    def test_a_signal_that_was_ignored_stays_ignored(self) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        on_stop(reactor, lambda: False, lambda: None)
+        self.assertIs(signal.getsignal(signal.SIGINT), signal.SIG_IGN)
+
+    def test_the_first_one_is_the_reactors(self) -> None:
+        taken: list[int] = []
+        signal.signal(signal.SIGINT, lambda number, _: taken.append(number))
+        on_stop(reactor, lambda: False, lambda: None)
+        signal.raise_signal(signal.SIGINT)
+        self.assertEqual(taken, [signal.SIGINT])
 
 
 class KeptTests(TestCase):
