@@ -13,7 +13,7 @@ from pathlib import Path
 import attrs
 
 from dimseproxy.config.document import Node
-from dimseproxy.config.endpoints import LISTEN_EXAMPLE, Address, BadEndpoint, listen_address
+from dimseproxy.config.endpoints import LISTEN_EXAMPLE, Address, BadEndpoint, connect_address, listen_address
 from dimseproxy.config.mistakes import Mistake, did_you_mean
 from dimseproxy.config.reading import Reading
 from dimseproxy.config.route_check import check_routes
@@ -33,6 +33,7 @@ def check_together(root: Node, reading: Reading) -> None:
     _check_routes(root, reading)
     _check_policies(root, reading)
     _check_ports(root, reading)
+    _check_no_loop(root, reading)
     _check_workers(root, reading)
     _check_who_may_call(root, reading)
     _check_own_titles(root, reading)
@@ -201,6 +202,22 @@ def _check_ports(root: Node, reading: Reading) -> None:
                 reading.note(listen or name, f"{what} is taken by the inbound `{other.text}`: give it another")
                 break
         taken.append((name, address))
+
+
+def _check_no_loop(root: Node, reading: Reading) -> None:
+    """An outbound that is the proxy itself: one association would become as many as there may be."""
+    listeners = [(name.text, address) for name, _, address in _listeners(root)]
+    if root.get("inbound") is None:
+        listeners.append(("default", listen_address(LISTEN_EXAMPLE)))
+    for _, dimse in _dimse(root, "outbound"):
+        connect = dimse.get("connect")
+        try:
+            address = None if connect is None else connect_address(connect.text)
+        except BadEndpoint:
+            continue
+        for name, listener in listeners:
+            if connect is not None and address is not None and address.reaches(listener):
+                reading.note(connect, f"is the inbound `{name}` of this proxy: name the PACS")
 
 
 def _check_workers(root: Node, reading: Reading) -> None:

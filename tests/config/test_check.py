@@ -151,6 +151,42 @@ class PortTests(TestCase):
         self.assertEqual(list(found), ["inbound.a.dimse.listen"])
 
 
+class LoopTests(TestCase):
+    """An outbound that is the proxy itself."""
+
+    def loops(self, listen: str, connect: str) -> bool:
+        listening = f'inbound: {{a: {{dimse: {{listen: "{listen}"}}}}}}\nunknown_applications: refuse\n'
+        found = mistakes_of(f'{listening}outbound: {{p: {{dimse: {{connect: "{connect}", ae_title: P}}}}}}\n')
+        self.assertTrue(
+            not found or found == {"outbound.p.dimse.connect": "is the inbound `a` of this proxy: name the PACS"}
+        )
+        return bool(found)
+
+    def test_what_a_listener_hears_is_refused(self) -> None:
+        for listen, connect in (
+            ("tcp:104:interface=127.0.0.1", "tcp:127.0.0.1:104"),
+            ("tcp:104:interface=127.0.0.1", "tcp:localhost:104"),
+            ("haproxy:tcp:104:interface=10.0.0.1", "tcp:10.0.0.1:104"),
+            ("tcp:104", "tcp:localhost:104"),
+            ("tcp6:104", "tcp:127.0.0.1:104"),
+            ("unix:/run/a", "unix:/run/a"),
+        ):
+            self.assertTrue(self.loops(listen, connect), (listen, connect))
+
+    def test_what_it_does_not_hear_is_a_pacs(self) -> None:
+        for listen, connect in (
+            ("tcp:104:interface=127.0.0.1", "tcp:127.0.0.1:105"),
+            ("tcp:104:interface=127.0.0.1", "tcp:10.0.0.1:104"),
+            ("tcp:104", "tcp:pacs.example.org:104"),
+            ("tcp:0", "tcp:127.0.0.1:104"),
+        ):
+            self.assertFalse(self.loops(listen, connect), (listen, connect))
+
+    def test_the_listener_of_a_file_without_one_is_heard_too(self) -> None:
+        found = mistakes_of(PACS.replace("127.0.0.1:4242", "localhost:11112"))
+        self.assertIn("the inbound `default`", found["outbound.pacs.dimse.connect"])
+
+
 class WhoMayCallTests(TestCase):
     def unset(self, listen: str) -> str:
         return f'{PACS}inbound: {{a: {{dimse: {{listen: "{listen}"}}}}}}\n'
