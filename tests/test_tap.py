@@ -25,10 +25,12 @@ from dimseproxy.keeping import FolderRefused, Keeping
 from dimseproxy.log import Log
 from dimseproxy.process import CannotStart, on_stop
 from dimseproxy.service import ProxyService
+from dimseproxy.storage import postgresql
 from dimseproxy.tap import Options, makeService
 from dimseproxy.workers.supervisor import Supervisor
 from tests import CHECKOUT
 from tests.association.handshaking import asynchronous
+from tests.config.support import weak_certificate, write_certificates
 from tests.support.proxy import environment
 
 PACS = 'outbound: {pacs: {dimse: {connect: "tcp:127.0.0.1:4242", ae_title: PACS}}}\n'
@@ -61,6 +63,41 @@ class OptionsTests(TestCase):
     def test_checking_says_all_mistakes(self) -> None:
         code = str(self._exit("--config", self._file(PACS + "timeouts: {artim: -1}\nnonsense: 1\n"), "--check"))
         self.assertEqual(("artim" in code, "nonsense" in code), (True, True))
+
+    def test_checking_finds_what_only_the_start_would(self) -> None:
+        folder = Path(self.mktemp()).absolute()
+        write_certificates(folder)
+        (folder / "table.csv").write_text("4711,S1\n4712,S1\n")
+        (folder / "open.key").write_text("0123456789abcdeffedcba98765432100f1e2d3c4b5a69788796a5b4c3d2e1f0\n")
+        (folder / "open.key").chmod(0o644)
+        (folder / "short.key").write_text("0123\n")
+        (folder / "short.key").chmod(0o600)
+        (folder / "weak.pem").write_bytes(weak_certificate(folder))
+        (folder / "proxy.yaml").write_text(
+            "inbound: {a: {dimse: {tls: {certificate: weak.pem, key: weak.key}}}}\n"
+            "outbound: {local: {archive: {key: {file: open.key}}}}\n"
+            "routes: [{outbound: local, privacy: p}]\n"
+            "privacy: {p: {originals: inbound, key: {file: short.key}, pseudonyms: {csv: {patient: table.csv}}}}\n"
+        )
+        said = str(self._exit("--config", str(folder / "proxy.yaml"), "--check")).splitlines()
+        paths = [line.split(": ")[1] for line in said]
+        self.assertEqual(
+            paths,
+            ["inbound.a.dimse.tls", "outbound.local.archive.key", "privacy.p.key", "privacy.p.pseudonyms.csv.patient"],
+            said,
+        )
+        self.assertFalse((folder / "dimseproxy-data").exists())
+
+    def test_checking_finds_that_a_package_is_missing(self) -> None:
+        def missing(*_: object, **__: object) -> None:
+            raise ImportError("psycopg")
+
+        self.patch(postgresql, "create_engine", missing)
+        file = self._file("database: postgresql+psycopg://me@h/d\n")
+        self.assertIn("database: PostgreSQL needs the package psycopg", str(self._exit("--config", file, "--check")))
+
+    def test_a_name_that_is_empty_names_no_file(self) -> None:
+        self.assertIn("--config names no file", str(self._exit("--config", "")))
 
     def test_a_mistake_prevents_the_start(self) -> None:
         self.assertNotEqual(self._exit("--config", self._file("nonsense: 1")), 0)
