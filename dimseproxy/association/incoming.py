@@ -57,17 +57,20 @@ class IncomingAssociation(Association):
     def reject(self, rejection: Rejection, why: str) -> None:
         if not self._may_answer:
             return
+        self._rejected(self.request, why)
+        self._layer.reject(rejection, self._clock.seconds())
+        self._carry_out()
+
+    def _rejected(self, request: AssociateRequest, why: str) -> None:
         self._is_over = True
         self.log.info(
             "association {number} from {calling!r} at {host} to {called!r}: rejected: {why}",
             number=self.number,
-            calling=self.request.calling_ae_title,
-            called=self.request.called_ae_title,
+            calling=request.calling_ae_title,
+            called=request.called_ae_title,
             host=self.peer.host,
             why=why,
         )
-        self._layer.reject(rejection, self._clock.seconds())
-        self._carry_out()
 
     @property
     def _peer_maximum(self) -> int:
@@ -78,7 +81,12 @@ class IncomingAssociation(Association):
 
     def dataReceived(self, data: bytes) -> None:
         super().dataReceived(data)
-        if self._layer.violation is not None and not self._is_over:
+        if self._is_over:
+            return
+        if self._layer.rejected is not None:
+            self._read_peer()
+            self._rejected(*self._layer.rejected)
+        elif self._layer.violation is not None:
             # There is no association yet that could end.
             self._is_over = True
             self._read_peer()
