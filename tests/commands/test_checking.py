@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydicom.uid import CTImageStorage
 
-from dimseproxy.commands.checking import NoFolder, rebuild, verify
+from dimseproxy.commands.checking import rebuild, verify
 from dimseproxy.commands.task import ExitStatus
 from dimseproxy.config import ArchiveSettings
 from tests.commands.support import ArchiveCase, file_of
@@ -49,12 +49,6 @@ class VerifyTests(ArchiveCase):
         status, out, _ = await self.run_command(verify)
         self.assertEqual(status, ExitStatus.WELL)
         self.assertIn("; 1 more that the index does not know", out)
-
-    async def test_a_disk_that_is_not_mounted_is_no_loss(self) -> None:
-        await self.store(1)
-        self.holdings.folder.rename(self.folder / "elsewhere")
-        with self.assertRaises(NoFolder):
-            await self.run_command(verify)
 
 
 class RebuildTests(ArchiveCase):
@@ -104,10 +98,3 @@ class RebuildTests(ArchiveCase):
         status, out, _ = await self.run_command(rebuild)
         self.assertEqual(status, ExitStatus.NOT_WELL)
         self.assertIn(f"unreadable: {name}: is no DICOM file\n1 object added", out)
-
-    async def test_a_disk_that_is_not_mounted_does_not_empty_the_index(self) -> None:
-        await self.store(1)
-        self.holdings.folder.rename(self.folder / "elsewhere")
-        with self.assertRaises(NoFolder):
-            await self.run_command(rebuild, anew=True)
-        self.assertEqual(len(await self.rows()), 1)

@@ -220,6 +220,22 @@ class CommandTests(TestCase):
         self.assertEqual((await self.run_command("rebuild")).stdout[:15], "3 objects added")
         self.assertIn("1 study with 3 objects", (await self.run_command("list")).stdout)
 
+    async def test_files_whose_disk_is_not_mounted_are_no_loss(self) -> None:
+        self.fill()
+        await self.run_command("import", str(self.files))
+        folder = self.folder / "dimseproxy-data" / "archive"
+        folder.rename(folder.with_name("elsewhere"))
+        for command in ("verify",), ("rebuild", "--anew"):
+            done = await self.run_command(*command)
+            self.assertEqual(done.returncode, 2, command)
+            self.assertIn("its disk is not mounted", done.stderr)
+        folder.with_name("elsewhere").rename(folder)
+        self.assertIn("1 study with 3 objects", (await self.run_command("list")).stdout)
+
+    async def test_nothing_is_made_where_there_is_nothing_to_rebuild(self) -> None:
+        self.assertEqual((await self.run_command("rebuild")).returncode, 2)
+        self.assertFalse((self.folder / "dimseproxy-data").exists())
+
     async def test_an_archive_without_room_ends_the_import(self) -> None:
         self.fill()
         text = 'outbound: {local: {archive: {watermark: {refuse_below: "1000000 TiB"}}}}\n'
