@@ -19,6 +19,7 @@ from dimseproxy.archives import Holdings, archive_of, database_of, destination_o
 from dimseproxy.association.interfaces import IOutbound
 from dimseproxy.config import SAME_AS_CALLER, Settings
 from dimseproxy.config.archive_settings import DispatchSettings
+from dimseproxy.errors import DimseProxyError
 from dimseproxy.outbound.archive.archive import Archive
 from dimseproxy.outbound.archive.dispatch import Destination
 from dimseproxy.outbound.archive.upkeep import Upkeep
@@ -41,6 +42,10 @@ class _Kept:
     archive: Archive
     upkeep: Upkeep
     is_open: bool = False
+
+
+class FolderRefused(DimseProxyError):
+    """The folder of the archive cannot be used."""
 
 
 class Keeping:
@@ -79,7 +84,7 @@ class Keeping:
         """
         Open everything, or as much as is there.
 
-        @return: fails with `SourceRefused`, `DatabaseRefused` or `OSError` where another attempt would not help.
+        @return: fails with `SourceRefused`, `DatabaseRefused` or `FolderRefused` where another attempt would not help.
         """
         return Deferred.fromCoroutine(self._start())
 
@@ -97,7 +102,7 @@ class Keeping:
             for kept in self._archives.values():
                 if not kept.is_open:
                     await kept.holdings.index.start()
-                    await kept.archive.start()
+                    await _opened(kept)
                     kept.is_open = True
             await self._policies.start()
             for kept in self._archives.values():
@@ -132,3 +137,16 @@ class Keeping:
         # Nobody calls: there is no other title to keep.
         calling = settings.ae_title if calling in (None, SAME_AS_CALLER) else calling
         return destination_of(to, reached, outbound.ae_title, calling or "")
+
+
+async def _opened(kept: _Kept) -> None:
+    """
+    Open an archive, whose index is open.
+
+    @raise FolderRefused: its folder cannot be used.
+    """
+    try:
+        await kept.archive.start()
+    except OSError as error:
+        folder = kept.holdings.folder
+        raise FolderRefused(f"the folder {folder} of the archive cannot be used: {error.strerror}") from error

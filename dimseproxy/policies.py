@@ -8,6 +8,7 @@ its own has a vault of its own, of the policy's name.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from attrs import asdict
@@ -88,7 +89,7 @@ class Policies:
         return Privacy(policy, ByKind(given), lambda: keys.oldest.date_shift, looks_ahead)
 
     def _keys(self, secret: Secret | None) -> Keys:
-        return keys_from_own_file(self._settings.data_dir / "privacy.key") if secret is None else keys_of(secret)
+        return keys_from_own_file(own_key_file(self._settings)) if secret is None else keys_of(secret)
 
     def _vault(self, name: str, keys: Keys) -> Vault:
         assert self._database is not None
@@ -129,6 +130,11 @@ class Policies:
             cache_seconds=settings.cache.seconds,
         )
         return dict.fromkeys(domains, service)
+
+
+def own_key_file(settings: Settings) -> Path:
+    """Where the key of policies is that name none."""
+    return settings.data_dir / "privacy.key"
 
 
 def compiled(name: str, settings: PrivacySettings) -> Policy:

@@ -9,6 +9,20 @@ from types import FrameType
 from typing import Any
 
 
+class CannotStart(SystemExit, Exception):
+    """
+    The process ends with status 1; why is in the log.
+
+    It is an `Exception` as well, because of those only does a process that has become a daemon tell the one that waits
+    for it, and removes its pid file.
+    """
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        # Python would print the text otherwise, which the log has already.
+        self.code = 1
+
+
 def on_hangup(reactor: Any, reload: Callable[[], object]) -> None:
     """On SIGHUP, reload.  Not taken, it would end the process."""
     signal.signal(signal.SIGHUP, lambda *_: reactor.callFromThread(reload))
@@ -25,6 +39,9 @@ def on_stop(reactor: Any, is_stopping: Callable[[], bool], stop_again: Callable[
 
     def take(number: int) -> None:
         stop: Any = signal.getsignal(number)
+        if not callable(stop):
+            # Ignored before the process began, as by a shell for what it runs in the background: it stays so.
+            return
 
         def told(number: int, frame: FrameType | None) -> None:
             if is_stopping():

@@ -24,7 +24,7 @@ from dimseproxy.errors import DimseProxyError
 from dimseproxy.inbound.dimse import DimseInbound
 from dimseproxy.log import Log, logged_by
 from dimseproxy.outbound.sharing import SharedOutbounds
-from dimseproxy.process import fail, on_hangup, on_stop
+from dimseproxy.process import CannotStart, fail, on_hangup, on_stop
 from dimseproxy.relay.hosts import Hosts
 from dimseproxy.relay.reception import Reception, Ways
 from dimseproxy.reloading import read_again
@@ -106,7 +106,11 @@ class ProxyService(MultiService):
         MultiService.setServiceParent(self, logged_by(self._logging, parent))
 
     def privilegedStartService(self) -> None:
-        """Listen, before twistd gives up its privileges."""
+        """
+        Listen, before twistd gives up its privileges.
+
+        @raise CannotStart: a port is in use, or is not for this user.
+        """
         MultiService.privilegedStartService(self)
         if self._part is None:
             # Before anybody can see that it runs: unhandled, a SIGHUP would end it.
@@ -124,7 +128,7 @@ class ProxyService(MultiService):
         for name, error in failures:
             text = cannot_listen(self._settings, name, error)
             log.critical("{text}", text=text)
-            sys.exit(f"dimseproxy: {text}")
+            raise CannotStart(text)
 
     def startService(self) -> None:
         MultiService.startService(self)

@@ -54,20 +54,31 @@ class Options(UsageOptions):
         from dimseproxy.workers.orders import NoOrders, settings_from_parent
         from dimseproxy.workers.part import NoPart, Part
 
-        path = self["config"]
+        if self["config"] == "":
+            sys.exit("dimseproxy: --config names no file; without the option, the archive of an empty one is served")
+        path = None if self["config"] is None else Path(self["config"])
         try:
             self.part = Part.from_environment(os.environ)
-            self.settings = load(Path(path) if path else None) if self.part is None else settings_from_parent()
+            self.settings = load(path) if self.part is None else settings_from_parent()
         except (ConfigurationError, NoPart, NoOrders) as error:
             sys.exit(str(error))
         if self["check"]:
-            print("The configuration is valid.")
-            sys.exit(0)
+            self._check(path)
         if self["print-config"]:
             print(dump(self.settings), end="")
             sys.exit(0)
         if self["privacy-report"] is not None:
             self._report(self["privacy-report"])
+
+    def _check(self, path: Path | None) -> None:
+        from dimseproxy.config import ConfigurationError
+        from dimseproxy.readiness import mistakes_in_files
+
+        mistakes = mistakes_in_files(self.settings)
+        if mistakes:
+            sys.exit(str(ConfigurationError(mistakes, path)))
+        print("The configuration is valid.")
+        sys.exit(0)
 
     def _report(self, name: str) -> None:
         from dimseproxy.policies import compiled

@@ -6,7 +6,12 @@ from typing import Any, Final
 
 from attrs import field, frozen
 from twisted.internet.endpoints import clientFromString, serverFromString
-from twisted.internet.interfaces import IStreamClientEndpoint, IStreamServerEndpoint
+from twisted.internet.interfaces import (
+    IOpenSSLClientConnectionCreator,
+    IOpenSSLServerConnectionCreator,
+    IStreamClientEndpoint,
+    IStreamServerEndpoint,
+)
 
 from dimseproxy.association.deadlines import Deadlines
 from dimseproxy.association.handshake import TLSClientEndpoint, TLSServerEndpoint
@@ -15,7 +20,7 @@ from dimseproxy.association.tls import client_creator, server_creator
 from dimseproxy.config import Settings
 from dimseproxy.config.endpoints import connect_address
 from dimseproxy.config.settings import Application
-from dimseproxy.config.tls_settings import ClientTLS
+from dimseproxy.config.tls_settings import ClientTLS, ServerTLS
 from dimseproxy.endpoints import with_backlog
 from dimseproxy.outbound.dimse import DimseOutbound
 
@@ -45,11 +50,9 @@ class Wiring:
         endpoint: IStreamServerEndpoint = serverFromString(self.listening, with_backlog(inbound.listen))
         if inbound.tls is None:
             return endpoint
-        tls = inbound.tls
-        creator = server_creator(tls.certificate, tls.key, tls.client_ca, tls.profile)
         return TLSServerEndpoint(
             endpoint,
-            creator,
+            creator_of_server(inbound.tls),
             self.reactor,
             settings.timeouts.artim,
             inbound.max_associations,
@@ -76,11 +79,27 @@ class Wiring:
     def _outbound(self, settings: Settings, connect: str, tls: ClientTLS | None, max_pdu_length: int) -> DimseOutbound:
         endpoint: IStreamClientEndpoint = clientFromString(self.reactor, connect)
         if tls is not None:
-            creator = client_creator(
-                tls.server_name or host_of(connect), tls.ca, tls.certificate, tls.key, tls.verify_host, tls.profile
-            )
+            creator = creator_of_client(tls, host_of(connect))
             endpoint = TLSClientEndpoint(endpoint, creator, self.reactor, settings.timeouts.connect)
         return DimseOutbound(endpoint, self.deadlines, limits_of(settings, max_pdu_length), settings.timeouts.connect)
+
+
+def creator_of_server(tls: ServerTLS) -> IOpenSSLServerConnectionCreator:
+    """
+    TLS towards callers.
+
+    @raise TLSSettingsError: its certificate or key cannot be used.
+    """
+    return server_creator(tls.certificate, tls.key, tls.client_ca, tls.profile)
+
+
+def creator_of_client(tls: ClientTLS, host: str) -> IOpenSSLClientConnectionCreator:
+    """
+    TLS towards a host that is called.
+
+    @raise TLSSettingsError: its certificates cannot be used.
+    """
+    return client_creator(tls.server_name or host, tls.ca, tls.certificate, tls.key, tls.verify_host, tls.profile)
 
 
 def limits_of(settings: Settings, max_pdu_length: int) -> Limits:

@@ -164,10 +164,13 @@ class Configurations(SynchronousTestCase):
         self.assertEqual({}, refused)
 
     def test_those_of_the_tutorial_mean_what_its_text_says(self) -> None:
-        first, second = (self.load_block(block) for block in blocks(DOCS / "tutorial.md", "yaml"))
+        first, second, third = (self.load_block(block) for block in blocks(DOCS / "tutorial.md", "yaml"))
         self.assertFalse(first.unknown_applications)
         self.assertNotIn("store", first.applications["CLIENT"].may)
         self.assertEqual({"CLIENT": None, "*": "research"}, {each.calling: each.privacy for each in second.routes})
+        self.assertEqual(second.routes, third.routes)
+        (sent,) = third.archives["local"].dispatch
+        self.assertEqual(("inbound", "pacs"), (third.privacy[str(sent.privacy)].originals, sent.to))
 
     def test_those_before_a_pacs_mean_what_the_text_says(self) -> None:
         page = DOCS / "how-to" / "in-front-of-a-pacs.md"

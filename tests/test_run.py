@@ -15,6 +15,7 @@ from threading import Timer
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests import CHECKOUT
+from tests.config.support import PACS, mistakes_of
 
 #: Seconds that anything here may take before it counts as stuck.
 STUCK = 120.0
@@ -96,6 +97,26 @@ class RunTests(SynchronousTestCase):
         running = self.start_in({**os.environ, "RUN_FOLDER": str(self.folder)})
         self.assertIn(f"on 127.0.0.1:{port}, as MINE", self.invitation(running))
         self.assertEqual((self.folder / "dimseproxy.yaml").read_text(), written)
+
+    def test_an_outbound_can_be_added_to_what_it_writes(self) -> None:
+        running = self.start()
+        self.invitation(running)
+        text = (self.folder / "dimseproxy.yaml").read_text()
+        pacs = '  pacs:\n    dimse: {connect: "tcp:192.0.2.1:104", ae_title: PACS}\n'
+        self.assertIn("    archive: {}\n", text)
+        self.assertEqual(
+            mistakes_of(text.replace("    archive: {}\n", "    archive: {dispatch: [{to: pacs}]}\n" + pacs)), {}
+        )
+
+    def test_a_relay_is_no_archive(self) -> None:
+        (port,) = free_ports(1)
+        self.folder = Path(self.mktemp()).absolute()
+        self.folder.mkdir()
+        listen = f'inbound: {{a: {{dimse: {{listen: "tcp:{port}:interface=127.0.0.1"}}}}}}\n'
+        (self.folder / "dimseproxy.yaml").write_text(PACS + listen)
+        said = self.invitation(self.start_in({**os.environ, "RUN_FOLDER": str(self.folder)}))
+        self.assertIn(f"The proxy listens on 127.0.0.1:{port}, as DIMSEPROXY.\n", said)
+        self.assertNotIn(" list --config", said)
 
     def test_a_port_that_is_taken_is_named(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:

@@ -21,11 +21,16 @@ from twisted.trial.unittest import TestCase
 from dimseproxy import __version__
 from dimseproxy.config import load
 from dimseproxy.endpoints import with_backlog
+from dimseproxy.keeping import FolderRefused, Keeping
 from dimseproxy.log import Log
+from dimseproxy.process import CannotStart, on_stop
 from dimseproxy.service import ProxyService
+from dimseproxy.storage import postgresql
 from dimseproxy.tap import Options, makeService
 from dimseproxy.workers.supervisor import Supervisor
+from tests import CHECKOUT
 from tests.association.handshaking import asynchronous
+from tests.config.support import weak_certificate, write_certificates
 from tests.support.proxy import environment
 
 PACS = 'outbound: {pacs: {dimse: {connect: "tcp:127.0.0.1:4242", ae_title: PACS}}}\n'
@@ -58,6 +63,41 @@ class OptionsTests(TestCase):
     def test_checking_says_all_mistakes(self) -> None:
         code = str(self._exit("--config", self._file(PACS + "timeouts: {artim: -1}\nnonsense: 1\n"), "--check"))
         self.assertEqual(("artim" in code, "nonsense" in code), (True, True))
+
+    def test_checking_finds_what_only_the_start_would(self) -> None:
+        folder = Path(self.mktemp()).absolute()
+        write_certificates(folder)
+        (folder / "table.csv").write_text("4711,S1\n4712,S1\n")
+        (folder / "open.key").write_text("0123456789abcdeffedcba98765432100f1e2d3c4b5a69788796a5b4c3d2e1f0\n")
+        (folder / "open.key").chmod(0o644)
+        (folder / "short.key").write_text("0123\n")
+        (folder / "short.key").chmod(0o600)
+        (folder / "weak.pem").write_bytes(weak_certificate(folder))
+        (folder / "proxy.yaml").write_text(
+            "inbound: {a: {dimse: {tls: {certificate: weak.pem, key: weak.key}}}}\n"
+            "outbound: {local: {archive: {key: {file: open.key}}}}\n"
+            "routes: [{outbound: local, privacy: p}]\n"
+            "privacy: {p: {originals: inbound, key: {file: short.key}, pseudonyms: {csv: {patient: table.csv}}}}\n"
+        )
+        said = str(self._exit("--config", str(folder / "proxy.yaml"), "--check")).splitlines()
+        paths = [line.split(": ")[1] for line in said]
+        self.assertEqual(
+            paths,
+            ["inbound.a.dimse.tls", "outbound.local.archive.key", "privacy.p.key", "privacy.p.pseudonyms.csv.patient"],
+            said,
+        )
+        self.assertFalse((folder / "dimseproxy-data").exists())
+
+    def test_checking_finds_that_a_package_is_missing(self) -> None:
+        def missing(*_: object, **__: object) -> None:
+            raise ImportError("psycopg")
+
+        self.patch(postgresql, "create_engine", missing)
+        file = self._file("database: postgresql+psycopg://me@h/d\n")
+        self.assertIn("database: PostgreSQL needs the package psycopg", str(self._exit("--config", file, "--check")))
+
+    def test_a_name_that_is_empty_names_no_file(self) -> None:
+        self.assertIn("--config names no file", str(self._exit("--config", "")))
 
     def test_a_mistake_prevents_the_start(self) -> None:
         self.assertNotEqual(self._exit("--config", self._file("nonsense: 1")), 0)
@@ -125,9 +165,32 @@ class ServiceTests(TestCase):
     def test_a_port_in_use_prevents_the_start(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             service = self._service(PACS + LISTEN % taken.getsockname()[1])
-            with self.assertRaises(SystemExit) as raised:
+            with self.assertRaises(CannotStart) as raised:
                 service.privilegedStartService()
-        self.assertIn("clinic", str(raised.exception.code))
+        self.assertIn("clinic", str(raised.exception))
+        self.assertEqual(raised.exception.code, 1)
+
+    def test_a_daemon_tells_who_started_it_that_a_port_is_in_use(self) -> None:
+        folder = Path(self.mktemp()).absolute()
+        folder.mkdir(parents=True)
+        for workers in 1, 2:
+            with socket.create_server(("127.0.0.1", 0)) as taken:
+                path = folder / "proxy.yaml"
+                path.write_text(PACS + LISTEN % taken.getsockname()[1] + f"workers: {workers}\n")
+                run = "from twisted.scripts.twistd import run; run()"
+                log = folder / "log"
+                command = [sys.executable, "-c", run, f"--pidfile={folder / 'pid'}", f"--logfile={log}", "dimseproxy"]
+                done = subprocess.run(
+                    [*command, "--config", str(path)],
+                    capture_output=True,
+                    text=True,
+                    timeout=20,
+                    cwd=CHECKOUT,
+                    env=os.environ | environment(),
+                )
+            self.assertEqual(done.returncode, 1, done.stderr)
+            self.assertIn("inbound clinic cannot listen", done.stderr)
+            self.assertIn("Address already in use", log.read_text())
 
     @asynchronous
     async def test_stops_with_nothing_left(self) -> None:
@@ -163,6 +226,44 @@ class ServiceTests(TestCase):
         self.path.unlink()
         service.reload()
         self.assertIs(service._settings, before)
+
+
+class StopTests(TestCase):
+    """Signals that tell the process to stop."""
+
+    def setUp(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self.addCleanup(signal.signal, number, signal.getsignal(number))
+
+    def test_a_signal_that_was_ignored_stays_ignored(self) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        on_stop(reactor, lambda: False, lambda: None)
+        self.assertIs(signal.getsignal(signal.SIGINT), signal.SIG_IGN)
+
+    def test_the_first_one_is_the_reactors(self) -> None:
+        taken: list[int] = []
+        signal.signal(signal.SIGINT, lambda number, _: taken.append(number))
+        on_stop(reactor, lambda: False, lambda: None)
+        signal.raise_signal(signal.SIGINT)
+        self.assertEqual(taken, [signal.SIGINT])
+
+
+class KeptTests(TestCase):
+    """What is kept cannot be opened."""
+
+    async def test_an_archive_without_a_folder_is_a_sentence(self) -> None:
+        folder = Path(self.mktemp()).absolute()
+        (folder / "archive").mkdir(parents=True)
+        path = folder / "proxy.yaml"
+        path.write_text("outbound: {local: {archive: {folder: archive}}}\n")
+        keeping = Keeping(load(path), reactor, lambda name: self.fail("there are no peers"))
+        self.addCleanup(keeping.stop)
+        (folder / "archive").rmdir()
+        (folder / "archive").write_text("no folder")
+        with self.assertRaises(FolderRefused) as raised:
+            await keeping.start()
+        said = f"the folder {folder / 'archive'} of the archive cannot be used: Not a directory"
+        self.assertEqual(str(raised.exception), said)
 
 
 class BacklogTests(TestCase):

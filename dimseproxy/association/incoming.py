@@ -57,21 +57,24 @@ class IncomingAssociation(Association):
     def reject(self, rejection: Rejection, why: str) -> None:
         if not self._may_answer:
             return
-        self._is_over = True
-        self.log.info(
-            "association {number} from {calling!r} at {host} to {called!r}: rejected: {why}",
-            number=self.number,
-            calling=self.request.calling_ae_title,
-            called=self.request.called_ae_title,
-            host=self.peer.host,
-            why=why,
-        )
+        self._rejected(self.request, why)
         self._layer.reject(rejection, self._clock.seconds())
         self._carry_out()
         if self.when_gone is not None:
             # Who is refused takes up no place, however long it keeps its connection.
             gone, self.when_gone = self.when_gone, None
             gone()
+
+    def _rejected(self, request: AssociateRequest, why: str) -> None:
+        self._is_over = True
+        self.log.info(
+            "association {number} from {calling!r} at {host} to {called!r}: rejected: {why}",
+            number=self.number,
+            calling=request.calling_ae_title,
+            called=request.called_ae_title,
+            host=self.peer.host,
+            why=why,
+        )
 
     @property
     def _peer_maximum(self) -> int:
@@ -82,7 +85,12 @@ class IncomingAssociation(Association):
 
     def dataReceived(self, data: bytes) -> None:
         super().dataReceived(data)
-        if self._layer.violation is not None and not self._is_over:
+        if self._is_over:
+            return
+        if self._layer.rejected is not None:
+            self._read_peer()
+            self._rejected(*self._layer.rejected)
+        elif self._layer.violation is not None:
             # There is no association yet that could end.
             self._is_over = True
             self._read_peer()

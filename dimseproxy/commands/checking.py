@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from enum import Enum
 from itertools import islice
+from pathlib import Path
 from typing import Final
 
 from dimseproxy.commands.dicom_files import BrokenFile, meta_of
@@ -44,7 +45,6 @@ async def verify(task: Task, options: Namespace) -> ExitStatus:
     A file that nothing refers to is what is left of a store that was not acknowledged: it is counted, and no fault.
     """
     index, blobs = task.holdings.index, task.holdings.blobs
-    _look_for_folder(task)
     known = await _known(task)
     found: Counter[_State] = Counter()
     with task.progress("verifying", len(known)) as progress:
@@ -79,7 +79,6 @@ async def rebuild(task: Task, options: Namespace) -> ExitStatus:
     When an object came is not in its file; it counts as received now.
     """
     index, blobs = task.holdings.index, task.holdings.blobs
-    _look_for_folder(task)
     if options.anew:
         await index.clear()
     known = await _known(task)
@@ -117,12 +116,15 @@ async def rebuild(task: Task, options: Namespace) -> ExitStatus:
     return ExitStatus.NOT_WELL if unreadable else ExitStatus.WELL
 
 
-def _look_for_folder(task: Task) -> None:
+def look_for_folder(folder: Path) -> None:
     """
+    See that there is something to compare the index with, before there is one.
+
+    @param folder: of the archive.
     @raise NoFolder: there are no files, or their disk is not there.
     """
-    if not task.holdings.folder.is_dir():
-        raise NoFolder(f"there is no folder {task.holdings.folder}: nothing was stored yet, or its disk is not mounted")
+    if not folder.is_dir():
+        raise NoFolder(f"there is no folder {folder}: nothing was stored yet, or its disk is not mounted")
 
 
 async def _known(task: Task) -> set[str]:

@@ -14,8 +14,8 @@ from twisted.internet.task import react
 from twisted.python.failure import Failure
 
 from dimseproxy import __version__
-from dimseproxy.archives import database_of, holdings_of, sqlite_file
-from dimseproxy.commands.checking import rebuild, verify
+from dimseproxy.archives import database_of, folder_of, holdings_of, sqlite_file
+from dimseproxy.commands.checking import look_for_folder, rebuild, verify
 from dimseproxy.commands.importing import import_folder
 from dimseproxy.commands.letters import list_dead_letters, send_again
 from dimseproxy.commands.listing import list_studies
@@ -112,10 +112,13 @@ async def carried_out(reactor: Any, settings: Settings, options: Namespace) -> E
     try:
         if options.work not in (import_folder, rebuild):
             _look_for_index(settings)
+        if options.work in (verify, rebuild):
+            look_for_folder(folder_of(settings, archive))
         database = database_of(settings, reactor)
         holdings = holdings_of(settings, archive, database, reactor)
-        await database.start()
         try:
+            # Within: a database that cannot be opened has threads already, and they would keep the process.
+            await database.start()
             if not options.anew:
                 await holdings.index.start()
             task = Task(reactor, settings, holdings, sys.stdout, sys.stderr)

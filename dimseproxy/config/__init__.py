@@ -30,6 +30,7 @@ from dimseproxy.config.privacy_settings import (
     SourceSettings,
     VaultSettings,
 )
+from dimseproxy.config.reload import merged
 from dimseproxy.config.settings import (
     SAME_AS_CALLER,
     SERVICES,
@@ -80,4 +81,5 @@ __all__ = [
     "diff_reload",
     "dump",
     "load",
+    "merged",
 ]

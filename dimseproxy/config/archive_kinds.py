@@ -40,7 +40,7 @@ Hours = tuple[time, time]
 
 
 @frozen
-class _SopClass(Text):
+class SopClass(Text):
     """A storage SOP class, by its keyword in PS3.6 or its UID; what is not in PS3.6 may be private."""
 
     label: str = "a storage SOP class"
@@ -80,7 +80,7 @@ class SopClasses(Kind[tuple[str, ...] | None]):
             reading.refuse(node, f"is {shown}, but must be {self.label}")
         never_empty = f"nothing could be stored, write `{ALL}` or name at least one"
         # Once is enough: a set, in the order of the file.
-        return tuple(dict.fromkeys(ListOf(_SopClass(), never_empty).read(node, reading)))
+        return tuple(dict.fromkeys(ListOf(SopClass(), never_empty).read(node, reading)))
 
     def write(self, value: tuple[str, ...] | None) -> object:
         return ALL if value is None else [_KEYWORDS.get(uid, uid) for uid in value]

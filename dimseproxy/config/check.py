@@ -13,19 +13,27 @@ from pathlib import Path
 import attrs
 
 from dimseproxy.config.document import Node
-from dimseproxy.config.endpoints import LISTEN_EXAMPLE, Address, BadEndpoint, listen_address
+from dimseproxy.config.endpoints import LISTEN_EXAMPLE, Address, BadEndpoint, connect_address, listen_address
 from dimseproxy.config.mistakes import Mistake, did_you_mean
 from dimseproxy.config.reading import Reading
+from dimseproxy.config.route_check import check_routes
 from dimseproxy.config.settings import DATA_DIR, DEFAULT_OUTBOUND, Route, Settings
 
 
 def check(root: Node, reading: Reading) -> None:
     """Note every mistake that shows only in the file as a whole."""
+    check_together(root, reading)
+    _check_policies_are_used(root, reading)
+
+
+def check_together(root: Node, reading: Reading) -> None:
+    """Note what does not go together, whether it is of one file, or of a new one and of what runs."""
     _check_routes_are_needed(root, reading)
     _check_archives(root, reading)
     _check_routes(root, reading)
     _check_policies(root, reading)
     _check_ports(root, reading)
+    _check_no_loop(root, reading)
     _check_workers(root, reading)
     _check_who_may_call(root, reading)
     _check_own_titles(root, reading)
@@ -67,7 +75,7 @@ def _listeners(root: Node) -> Iterator[tuple[Node, Node | None, Address]]:
 
 
 def _check_routes_are_needed(root: Node, reading: Reading) -> None:
-    names = sorted(_outbounds(root))
+    names = sorted(outbounds_of(root))
     if len(names) > 1 and root.get("routes") is None:
         text = (
             f"are left out, which says enough with one outbound only, and there are {', '.join(names)}: "
@@ -76,7 +84,7 @@ def _check_routes_are_needed(root: Node, reading: Reading) -> None:
         reading.mistakes.append(Mistake("routes", text))
 
 
-def _outbounds(root: Node) -> frozenset[str]:
+def outbounds_of(root: Node) -> frozenset[str]:
     """The names of the outbounds, that one included which serves where none is named."""
     outbound = root.get("outbound")
     return frozenset({DEFAULT_OUTBOUND}) if outbound is None else outbound.written_names()
@@ -84,7 +92,7 @@ def _outbounds(root: Node) -> frozenset[str]:
 
 def _check_archives(root: Node, reading: Reading) -> None:
     """One archive, as there is one index; and that it sends to outbounds which are there, each once."""
-    outbounds = _outbounds(root)
+    outbounds = outbounds_of(root)
     first: str | None = None
     for name, value in _entries(root, "outbound"):
         archive = value.get("archive")
@@ -112,9 +120,10 @@ def _check_routes(root: Node, reading: Reading) -> None:
     routes = root.get("routes")
     if routes is None or not routes.is_list:
         return
-    outbounds = _outbounds(root)
+    outbounds = outbounds_of(root)
     inbound = root.get("inbound")
     inbounds = frozenset({"default"}) if inbound is None else inbound.written_names()
+    check_routes(root, inbounds, _only_callers(root), reading)
     for route in routes.items():
         to = route.get("outbound")
         if to is not None and to.tag == "str" and to.text not in outbounds:
@@ -124,20 +133,24 @@ def _check_routes(root: Node, reading: Reading) -> None:
             reading.note(by, f"`{by.text}` matches no inbound: {did_you_mean(by.text, inbounds)}")
 
 
+def _only_callers(root: Node) -> frozenset[str]:
+    """The AE titles of the applications where others are refused, else nothing."""
+    titles = frozenset(name.text.strip(" ") for name, _ in _entries(root, "applications"))
+    unknown = root.get("unknown_applications")
+    return titles if unknown is None or unknown.text == "refuse" else frozenset()
+
+
 def _check_policies(root: Node, reading: Reading) -> None:
     policies = root.get("privacy")
     names = frozenset() if policies is None else policies.written_names()
     routes = root.get("routes")
-    used: set[str] = set()
     for route in routes.items() if routes is not None and routes.is_list else ():
         by = route.get("privacy")
         if by is not None and by.tag == "str":
-            used.add(by.text)
             if by.text not in names:
                 reading.note(by, f"no policy under `privacy` is called `{by.text}`: {did_you_mean(by.text, names)}")
             _check_delivery(route, root, reading)
     for by in _policies_of_dispatch(root):
-        used.add(by.text)
         policy = None if policies is None else policies.get(by.text)
         originals = None if policy is None else policy.get("originals")
         if by.text not in names:
@@ -146,6 +159,12 @@ def _check_policies(root: Node, reading: Reading) -> None:
             reading.note(
                 by, f"the archive holds the originals, and `{by.text}` has `originals: outbound`: write `inbound`"
             )
+
+
+def _check_policies_are_used(root: Node, reading: Reading) -> None:
+    routes = root.get("routes")
+    by_route = [route.get("privacy") for route in (routes.items() if routes is not None and routes.is_list else ())]
+    used = {by.text for by in (*by_route, *_policies_of_dispatch(root)) if by is not None and by.is_scalar}
     for name, _ in _entries(root, "privacy"):
         # Whoever writes a policy means identities to be protected; forgotten on the routes, they would cross.
         if name.text not in used:
@@ -183,6 +202,22 @@ def _check_ports(root: Node, reading: Reading) -> None:
                 reading.note(listen or name, f"{what} is taken by the inbound `{other.text}`: give it another")
                 break
         taken.append((name, address))
+
+
+def _check_no_loop(root: Node, reading: Reading) -> None:
+    """An outbound that is the proxy itself: one association would become as many as there may be."""
+    listeners = [(name.text, address) for name, _, address in _listeners(root)]
+    if root.get("inbound") is None:
+        listeners.append(("default", listen_address(LISTEN_EXAMPLE)))
+    for _, dimse in _dimse(root, "outbound"):
+        connect = dimse.get("connect")
+        try:
+            address = None if connect is None else connect_address(connect.text)
+        except BadEndpoint:
+            continue
+        for name, listener in listeners:
+            if connect is not None and address is not None and address.reaches(listener):
+                reading.note(connect, f"is the inbound `{name}` of this proxy: name the PACS")
 
 
 def _check_workers(root: Node, reading: Reading) -> None:

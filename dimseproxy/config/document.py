@@ -8,7 +8,7 @@ twice is still there twice, and every node knows its line.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Any
 
 from attrs import frozen
@@ -105,6 +105,13 @@ class Node:
         if not self.is_mapping:
             return None
         return next((value for key, value in self.entries() if key.is_scalar and key.text == name), None)
+
+    def replaced(self, other: Node, names: Container[str]) -> Node:
+        """This mapping, but for the entries of some names: those are as the other one has them, or not at all."""
+        own = [entry for entry in self._yaml.value if entry[0].value not in names]
+        others = [entry for entry in other._yaml.value if entry[0].value in names]
+        yaml = self._yaml
+        return Node(self.path, self.line, MappingNode(yaml.tag, own + others, yaml.start_mark, yaml.end_mark))
 
     def written_names(self) -> frozenset[str]:
         """The keys of a mapping as written, those included whose value turned out to be wrong."""

@@ -15,7 +15,7 @@ from twisted.internet.interfaces import IReactorCore
 from twisted.internet.protocol import Factory
 
 from dimseproxy.config.document import Node
-from dimseproxy.config.kinds import Text
+from dimseproxy.config.kinds import Text, fault_of_host
 from dimseproxy.config.reading import Reading
 
 LISTEN_EXAMPLE = "tcp:11112:interface=127.0.0.1"
@@ -49,6 +49,15 @@ class Address:
         if self.path is not None:
             return True
         return self.port is not None and self.host not in _WILDCARDS and _is_loopback(self.host)
+
+    def reaches(self, listener: Address) -> bool:
+        """Whether who connects to this address is at a listener of the same machine."""
+        if self.path is not None or listener.path is not None:
+            return self.path == listener.path
+        if not self.port or self.port != listener.port:
+            return False
+        own, others = (host.replace("localhost", "127.0.0.1") for host in (self.host, listener.host))
+        return own == others or (others in _WILDCARDS and _is_loopback(own))
 
     def overlaps(self, other: Address) -> bool:
         """Whether the two cannot both be listened on."""
@@ -118,8 +127,11 @@ def connect_address(description: str) -> Address:
     address = _rehearse(description, CONNECT_EXAMPLE, server=False)
     if address.port is not None and not 1 <= address.port <= 65535:
         raise BadEndpoint(f"asks for port {address.port}: ports are 1 to 65535")
-    if address.path is None and (not address.host or any(character.isspace() for character in address.host)):
+    if address.path is None and not address.host:
         raise BadEndpoint(f"names no host: write it as `{CONNECT_EXAMPLE}`")
+    fault = None if address.path is not None else fault_of_host(address.host)
+    if fault:
+        raise BadEndpoint(fault)
     return address
 
 

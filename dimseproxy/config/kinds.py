@@ -160,16 +160,26 @@ class Host(Text):
     label: str = "a host name or IP address"
 
     def check(self, node: Node, reading: Reading) -> str:
-        try:
-            address = ipaddress.ip_address(node.text)
-        except ValueError:
-            if not _HOST.match(node.text) or re.fullmatch(r"[0-9.]+", node.text):
-                reading.refuse(node, f"`{node.text}` is neither a host name nor an IP address")
-            return node.text
-        mapped = getattr(address, "ipv4_mapped", None)
-        if mapped is not None:
-            reading.refuse(node, f"is an IPv4 address in IPv6 clothes: write `{mapped}`")
+        fault = fault_of_host(node.text)
+        if fault:
+            reading.refuse(node, fault)
         return node.text
+
+
+def fault_of_host(host: str) -> str | None:
+    """Why a text names no host that could be called, or None."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        if not _HOST.match(host) or re.fullmatch(r"[0-9.]+", host):
+            return f"`{host}` is neither a host name nor an IP address"
+        return None
+    mapped = getattr(address, "ipv4_mapped", None)
+    if mapped is not None:
+        return f"is an IPv4 address in IPv6 clothes: write `{mapped}`"
+    if address.is_unspecified:
+        return f"`{host}` stands for all addresses of a listener: name the one host that is meant"
+    return None
 
 
 @frozen

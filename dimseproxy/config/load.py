@@ -12,27 +12,28 @@ from dimseproxy.config.check import check, resolve
 from dimseproxy.config.document import Node, NotYAML, compose
 from dimseproxy.config.mistakes import ConfigurationError, Mistake
 from dimseproxy.config.reading import Reading, Refused
+from dimseproxy.config.reload import check_beside
 from dimseproxy.config.schema import FILE
 from dimseproxy.config.settings import Settings
 
 
-def load(path: Path | None) -> Settings:
+def load(path: Path | None, running: Settings | None = None) -> Settings:
     """The settings that a file says; None stands for an empty file.
 
-    Relative paths in the file count from its folder, and become absolute. Raises `ConfigurationError` with
-    all mistakes, in the order of the file.
+    Relative paths in the file count from its folder, and become absolute. `running`, at a reload: what the file must
+    go together with. Raises `ConfigurationError` with all mistakes, in the order of the file.
     """
     if path is None:
-        return parse(b"", Path.cwd())
+        return parse(b"", Path.cwd(), None, running)
     try:
         content = path.read_bytes()
     except OSError as error:
         raise ConfigurationError([Mistake("", f"cannot be read: {error.strerror}")], path) from error
     # The folder of the path as it was given: behind a symbolic link, the neighbours are those of the link.
-    return parse(content, path.absolute().parent, path)
+    return parse(content, path.absolute().parent, path, running)
 
 
-def parse(content: bytes, folder: Path, source: Path | None = None) -> Settings:
+def parse(content: bytes, folder: Path, source: Path | None = None, running: Settings | None = None) -> Settings:
     """As `load`, from a file's content. Relative paths count from `folder`; `source` is for messages."""
     try:
         root = compose(content)
@@ -40,10 +41,24 @@ def parse(content: bytes, folder: Path, source: Path | None = None) -> Settings:
         raise ConfigurationError([fault.mistake], source) from fault
     reading = Reading(folder)
     settings = _read(root or _EMPTY, reading)
+    if settings is not None and not reading.mistakes:
+        settings = resolve(settings, root or _EMPTY, folder)
+        if running is not None:
+            _check_reload(running, settings, root, reading)
     if settings is None or reading.mistakes:
         found = sorted(reading.mistakes, key=lambda mistake: math.inf if mistake.line is None else mistake.line)
         raise ConfigurationError(found, source)
-    return resolve(settings, root or _EMPTY, folder)
+    return settings
+
+
+def _check_reload(running: Settings, settings: Settings, root: Node | None, reading: Reading) -> None:
+    as_written = compose(dump(running).encode())
+    assert as_written is not None
+    if root is None and settings != running:
+        # Cut off while it was written, most likely: nobody means to open what is protected by a reload.
+        reading.mistakes.append(Mistake("", "is empty, and what runs is not: start again if that is what you want"))
+    else:
+        check_beside(as_written, root or _EMPTY, reading)
 
 
 def _read(root: Node, reading: Reading) -> Settings | None:

@@ -22,7 +22,9 @@ class Mistake:
     line: int | None = None
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.text}" if self.path else self.text
+        said = f"{self.path}: {self.text}" if self.path else self.text
+        # What was written may have any character: one mistake is one line, and moves no cursor.
+        return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in said)
 
 
 class ConfigurationError(Exception):

@@ -8,6 +8,7 @@ from typing import Final, Literal
 
 from attrs import field, frozen
 
+from dimseproxy.config.archive_kinds import SopClass
 from dimseproxy.config.attributes import AttributeList, Replacements
 from dimseproxy.config.document import Node
 from dimseproxy.config.frozen_mapping import FrozenMapping, freeze
@@ -64,39 +65,35 @@ A_YEAR: Final = (-365, -1)
 Region = tuple[int, int, int, int]
 
 
-@frozen(eq=False)
-class Regions(Kind[tuple[Region, ...]]):
-    """Rectangles of pixels, each `[x, y, width, height]`."""
+@frozen
+class _Rectangle(Kind[Region]):
+    """A rectangle of pixels."""
 
-    label: str = "a list of `[x, y, width, height]`, in pixels"
+    label: str = "`[x, y, width, height]`, in pixels"
 
-    def read(self, node: Node, reading: Reading) -> tuple[Region, ...]:
-        number = Whole(0, 65535)
-        regions: list[Region] = []
-        for item in ListOf(_Same(), never_empty="name at least one region, or leave the entry out").elements(
-            node, reading
-        ):
-            numbers = ListOf(number).read(item, reading)
-            if len(numbers) != 4:
-                reading.refuse(item, f"has {len(numbers)} numbers, but must have four: `[x, y, width, height]`")
-            x, y, width, height = numbers
-            if not width or not height:
-                reading.refuse(item, "is empty: the width and the height are at least 1")
-            regions.append((x, y, width, height))
-        return tuple(regions)
+    def read(self, node: Node, reading: Reading) -> Region:
+        numbers = ListOf(Whole(0, 65535)).read(node, reading)
+        if len(numbers) != 4:
+            reading.refuse(node, f"has {len(numbers)} numbers, but must have four: `[x, y, width, height]`")
+        x, y, width, height = numbers
+        if not width or not height:
+            reading.refuse(node, "is empty: the width and the height are at least 1")
+        return x, y, width, height
 
-    def write(self, value: tuple[Region, ...]) -> object:
-        return [list(region) for region in value]
+    def write(self, value: Region) -> object:
+        return list(value)
 
 
 @frozen
-class _Same(Kind[Node]):
-    """An element that its list looks at itself."""
+class Regions(ListOf[Region]):
+    """Rectangles of pixels."""
 
-    label: str = "`[x, y, width, height]`"
+    element: Kind[Region] = _Rectangle()
+    never_empty: str | None = "name at least one region, or leave the entry out"
 
-    def read(self, node: Node, reading: Reading) -> Node:
-        return node
+    @property
+    def label(self) -> str:
+        return "a list of `[x, y, width, height]`, in pixels"
 
 
 @frozen
@@ -140,7 +137,7 @@ class BlankSettings:
 
     sop_class: str | None = field(
         default=None,
-        metadata=setting(Text("a UID"), "SOP Class UID.", example="1.2.840.10008.5.1.4.1.1.6.1", default="any"),
+        metadata=setting(SopClass(), "SOP Class UID.", example="1.2.840.10008.5.1.4.1.1.6.1", default="any"),
     )
     modality: str | None = field(
         default=None, metadata=setting(Text(), "Modality (0008,0060).", example="US", default="any")
@@ -161,6 +158,16 @@ class BlankSettings:
     regions: tuple[Region, ...] = field(
         metadata=setting(Regions(), "What is blanked, in every frame.", example="[[0, 0, 1024, 60]]")
     )
+
+
+def _check_blank(blank: BlankSettings, node: Node, reading: Reading) -> None:
+    """Where the size of the image is known, all of a region is in it."""
+    regions = node.get("regions")
+    for item, (x, y, width, height) in zip(regions.items() if regions else (), blank.regions, strict=True):
+        if blank.columns is not None and x + width > blank.columns:
+            reading.note(item, f"ends at column {x + width}, and `columns` is {blank.columns}")
+        if blank.rows is not None and y + height > blank.rows:
+            reading.note(item, f"ends at row {y + height}, and `rows` is {blank.rows}")
 
 
 def _safe_form(creators: object) -> str:
@@ -294,7 +301,7 @@ class PrivacySettings:
     blank: tuple[BlankSettings, ...] = field(
         default=(),
         metadata=setting(
-            ListOf(Record(BlankSettings, "regions to blank")),
+            ListOf(Record(BlankSettings, "regions to blank", check=_check_blank)),
             "What is blanked: the regions of every entry that matches. An object that none matches is refused.",
             example="[{modality: US, rows: 768, columns: 1024, regions: [[0, 0, 1024, 60]]}]",
             default="none",

@@ -35,10 +35,10 @@ an archive in `dimseproxy-data` to this machine, on port 11112. The shortest fil
 {shortest}```
 
 `twistd dimseproxy --config FILE --check` names all mistakes of a file at once, each with its line, its path
-and what would be right. `--print-config` prints the file with every default written out. AE titles are
-compared case-sensitively, without leading and trailing spaces; what YAML would read as a number, such as
-`104`, is written in quotes. Keys marked *reload* are followed on SIGHUP, by new associations; the others need
-a restart.
+and what would be right. `--print-config` prints the file with every default written out that is a value. AE
+titles are compared case-sensitively, without leading and trailing spaces; what YAML would read as a number,
+such as `104`, is written in quotes. Keys marked *reload* are followed on SIGHUP, by new associations; the
+others need a restart.
 """
 _LATER = """
 ## Not in this version

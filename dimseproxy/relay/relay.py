@@ -52,7 +52,7 @@ class _Leg:
         self.awaiting: set[int] = set()
         self.asked_for_release = False
         self._holds = 0
-        #: How much of data sets came from this leg's peer, PDU headers included.
+        #: How much of the data sets of this leg's peer went on to the other leg, PDU headers included.
         self.octets = 0
 
     def join(self, other: _Leg, filters: Sequence[Filter], *, is_outward: bool) -> None:
@@ -80,15 +80,15 @@ class _Leg:
     def received(self, parts: Sequence[Part]) -> None:
         self._relay.silence.broken()
         for part in parts:
-            # What is asked counts as it was asked, whatever a filter makes of it; and what is answered as it arrives.
-            if isinstance(part, DataSetFragment):
-                self.octets += part.octets
-            elif not part.command_set.is_response:
+            # What is asked counts as it was asked, whatever a filter makes of it; all else as it goes on.
+            if isinstance(part, Command) and not part.command_set.is_response:
                 self._note_request(part)
         if self._steps:
             parts = self._filtered(parts)
         for part in parts:
-            if isinstance(part, Command) and part.command_set.is_response:
+            if isinstance(part, DataSetFragment):
+                self.octets += part.octets
+            elif part.command_set.is_response:
                 self.other.note_response(part)
         if parts:
             self.source.send(parts)

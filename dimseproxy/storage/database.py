@@ -6,7 +6,6 @@ database's own, and its result comes in a `Deferred`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -157,11 +156,15 @@ class Database:
             stopped.callback(None)
 
     def _open(self) -> None:
-        starters = nullcontext() if self._file is None else sole_starter(self._file.path, START_DEADLINE)
-        with starters:
-            if self._file is not None:
-                self._file.prepare()
+        if self._file is None:
             _attempt(self._engine, self._migrate, False)
+            return
+        with sole_starter(self._file.path, START_DEADLINE):
+            self._file.prepare()
+            try:
+                _transacted(self._engine, self._migrate, False)
+            except SQLAlchemyError as error:
+                raise self._file.cannot_open(error) from None
 
     def _migrate(self, connection: Connection) -> None:
         if self._file is None:
@@ -192,7 +195,11 @@ def _engine(where: Path | str, threads: int, deadline: float) -> tuple[SQLiteFil
 def _attempt(engine: Engine, work: Callable[[Connection], _T], is_read: bool) -> _T:
     """One transaction, in a thread."""
     try:
-        with engine.connect().execution_options(**{READS: is_read}) as connection, connection.begin():
-            return work(connection)
+        return _transacted(engine, work, is_read)
     except SQLAlchemyError as error:
         raise unavailable(error) from None
+
+
+def _transacted(engine: Engine, work: Callable[[Connection], _T], is_read: bool) -> _T:
+    with engine.connect().execution_options(**{READS: is_read}) as connection, connection.begin():
+        return work(connection)

@@ -18,6 +18,12 @@ class DatabaseRefused(DimseProxyError):
     """The database cannot be used as it is: asking again does not help."""
 
 
+def state_of(error: SQLAlchemyError) -> str | None:
+    """The code of what happened: SQLite's name for it, or an SQLSTATE."""
+    cause = error.orig if isinstance(error, DBAPIError) else None
+    return getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None)
+
+
 def unavailable(error: SQLAlchemyError) -> DatabaseUnavailable:
     """
     What a failed statement, or a failed connection, is to those who asked for it.
@@ -26,10 +32,9 @@ def unavailable(error: SQLAlchemyError) -> DatabaseUnavailable:
     """
     if not isinstance(error, DBAPIError):
         return DatabaseUnavailable(f"the database is unavailable: {type(error).__name__}")
-    cause = error.orig
-    state = getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None)
+    state = state_of(error)
     if state is None:
-        return DatabaseUnavailable(f"the database is unavailable: no connection ({type(cause).__name__})")
+        return DatabaseUnavailable(f"the database is unavailable: no connection ({type(error.orig).__name__})")
     return DatabaseUnavailable(f"the database is unavailable: {state}")
 
 

@@ -8,6 +8,7 @@ has read first cannot wait for it later.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import sqlite3
@@ -19,8 +20,16 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, QueuePool, create_engine, event
+from sqlalchemy.exc import SQLAlchemyError
 
-from dimseproxy.storage.errors import DatabaseUnavailable, as_of_sqlalchemy, driver_errors
+from dimseproxy.storage.errors import (
+    DatabaseRefused,
+    DatabaseUnavailable,
+    as_of_sqlalchemy,
+    driver_errors,
+    state_of,
+    unavailable,
+)
 
 #: Seconds to wait for another process that writes.
 _BUSY: Final = 10.0
@@ -30,6 +39,12 @@ _TRY_EVERY: Final = 0.02
 
 #: How often to try for the lock of those who write, in seconds: a transaction takes some milliseconds.
 _WRITE_EVERY: Final = 0.0005
+
+#: What waiting does not change: somebody has to give rights, or another folder.
+_NOT_WITH_TIME: Final = frozenset((errno.EACCES, errno.EPERM, errno.EEXIST, errno.ENOTDIR, errno.EROFS))
+
+#: What SQLite says of a file or a folder that are another user's.
+_NO_RIGHTS: Final = ("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM")
 
 #: The execution option of a transaction that does not write.
 READS: Final = "dimseproxy_reads"
@@ -50,7 +65,8 @@ class SQLiteFile:
         """
         See that the file is there, and is its owner's alone (as will be the log files beside it).
 
-        @raise DatabaseUnavailable: the folder or the file cannot be made.
+        @raise DatabaseUnavailable: the folder or the file cannot be made now.
+        @raise DatabaseRefused: they cannot be made at all, or are another user's.
         """
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -60,8 +76,18 @@ class SQLiteFile:
             if self.path.stat().st_mode & 0o077:
                 self.path.chmod(0o600)
         except OSError as error:
-            raise DatabaseUnavailable(f"the database file {self.path} cannot be made: {error.strerror}") from None
+            raise _as_of_files(f"the database file {self.path} cannot be made", error) from None
         self._identity = self._present()
+
+    def cannot_open(self, error: SQLAlchemyError) -> DatabaseUnavailable | DatabaseRefused:
+        """Why the file, which is there, cannot be opened, and whether another attempt may help."""
+        state = state_of(error) or ""
+        if state == "SQLITE_NOTADB":
+            return DatabaseRefused(f"the file {self.path} is no database ({state}): something else has written it")
+        if state.startswith(_NO_RIGHTS):
+            text = f"the database {self.path} cannot be opened ({state}): is this the user of the proxy?"
+            return DatabaseRefused(text)
+        return unavailable(error)
 
     def engine(self, connections: int) -> Engine:
         """An engine for the file; `prepare` comes before its first connection."""
@@ -136,6 +162,13 @@ def _begin_to_write(cursor: Any) -> None:
         cursor.execute(f"PRAGMA busy_timeout={int(_BUSY * 1000)}")
 
 
+def _as_of_files(what: str, error: OSError) -> DatabaseUnavailable | DatabaseRefused:
+    """What an error of the file system is to who starts."""
+    if error.errno in _NOT_WITH_TIME:
+        return DatabaseRefused(f"{what}: {error.strerror}")
+    return DatabaseUnavailable(f"{what}: {error.strerror}")
+
+
 @contextmanager
 def sole_starter(path: Path, patience: float) -> Iterator[None]:
     """
@@ -145,12 +178,13 @@ def sole_starter(path: Path, patience: float) -> Iterator[None]:
 
     @param patience: seconds to wait for another process.
     @raise DatabaseUnavailable: it took longer.
+    @raise DatabaseRefused: the folder cannot be used at all.
     """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     except OSError as error:
-        raise DatabaseUnavailable(f"the folder {path.parent} cannot be used: {error.strerror}") from None
+        raise _as_of_files(f"the folder {path.parent} cannot be used", error) from None
     try:
         until = time.monotonic() + patience
         while True:

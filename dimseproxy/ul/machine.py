@@ -71,6 +71,8 @@ class UpperLayer:
         self.close_transport = False
         #: What a peer did wrong, where it did: for the log.
         self.violation: RemoteProtocolError | None = None
+        #: The request that was rejected here, its user not asked, and why: for the log.
+        self.rejected: tuple[AssociateRequest, str] | None = None
 
     # What happens on the transport
 
@@ -280,14 +282,14 @@ class UpperLayer:
         if not isinstance(payload, AssociateRequest):
             raise LocalProtocolError("AE-6 without an A-ASSOCIATE-RQ")
         self.deadline = None
-        rejection: Rejection | None = None
         if not payload.protocol_version & 1:
-            rejection = PROTOCOL_VERSION_NOT_SUPPORTED
+            rejection, why = PROTOCOL_VERSION_NOT_SUPPORTED, "the protocol version is not 1"
         elif payload.application_context != DICOM_APPLICATION_CONTEXT:
-            rejection = APPLICATION_CONTEXT_NOT_SUPPORTED
-        if rejection is None:
+            rejection, why = APPLICATION_CONTEXT_NOT_SUPPORTED, "the application context is not that of DICOM"
+        else:
             self._indicate(payload)
             return 0
+        self.rejected = payload, why
         self._send(AssociateReject(rejection))
         self._start_artim(now)
         return 1

@@ -29,7 +29,7 @@ from twisted.logger import InvalidLogLevelError, Logger, LogLevel
 from dimseproxy.config import ConfigurationError, Mistake, Settings
 from dimseproxy.endpoints import cannot_listen, with_backlog
 from dimseproxy.log import Log, logged_by
-from dimseproxy.process import fail, on_hangup, on_stop
+from dimseproxy.process import CannotStart, fail, on_hangup, on_stop
 from dimseproxy.reloading import read_again
 from dimseproxy.workers.board import Board, keys_of
 from dimseproxy.workers.listening import shared_sockets
@@ -78,7 +78,11 @@ class Supervisor(Service):
         Service.setServiceParent(self, logged_by(self._logging, parent))
 
     def privilegedStartService(self) -> None:
-        """Listen, before twistd gives up its privileges."""
+        """
+        Listen, before twistd gives up its privileges.
+
+        @raise CannotStart: a port is in use, or is not for this user.
+        """
         Service.privilegedStartService(self)
         # Before anybody can see that it runs: unhandled, a SIGHUP would end it.
         on_hangup(self._reactor, self.reload)
@@ -88,7 +92,7 @@ class Supervisor(Service):
             except CannotListenError as error:
                 text = cannot_listen(self._settings, name, error)
                 log.critical("{text}", text=text)
-                sys.exit(f"dimseproxy: {text}")
+                raise CannotStart(text) from None
             host, port = self._listening[name][0].getsockname()[:2]
             log.info(
                 "inbound {name} listens on {host}:{port}{tls} for {count} workers",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from attrs import evolve
 from twisted.internet.defer import CancelledError
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import TestCase
 
 from dimseproxy.association.incoming import IncomingAssociation
@@ -111,6 +112,19 @@ class AcceptingTests(TestCase):
     def test_rejects_another_protocol_version_by_itself(self) -> None:
         self.end.hears(evolve(a_request(), protocol_version=2))
         self.assertEqual(self.end.says(), [AssociateReject(PROTOCOL_VERSION_NOT_SUPPORTED)])
+
+    def test_the_log_tells_of_what_it_rejects_by_itself(self) -> None:
+        for request, why in (
+            (evolve(a_request(), protocol_version=2), "the protocol version is not 1"),
+            (evolve(a_request(), application_context="1.2.3"), "the application context is not that of DICOM"),
+        ):
+            self.setUp()
+            with capturedLogs() as events:
+                self.end.hears(request)
+                self.end.waits(31)
+            lines = [formatEvent(event) for event in events]
+            self.assertEqual(len(lines), 1, lines)
+            self.assertRegex(lines[0], rf"^association \d+ from 'CALLING' at 192.0.2.7 to '\w+': rejected: {why}$")
 
     def test_tells_nobody_of_a_request_that_it_rejects_by_itself(self) -> None:
         self.end.hears(evolve(a_request(), protocol_version=2))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydicom.uid import CTImageStorage
 
-from dimseproxy.commands.checking import NoFolder, rebuild, verify
+from dimseproxy.commands.checking import rebuild, verify
 from dimseproxy.commands.task import ExitStatus
 from dimseproxy.config import ArchiveSettings
 from dimseproxy.outbound.archive.instances import Held
@@ -70,12 +70,6 @@ class VerifyTests(ArchiveCase):
         self.assertEqual(status, ExitStatus.NOT_WELL)
         self.assertIn(f"unreadable: {name}: a file is encrypted, and no key is given\n1 file is whole", out)
 
-    async def test_a_disk_that_is_not_mounted_is_no_loss(self) -> None:
-        await self.store(1)
-        self.holdings.folder.rename(self.folder / "elsewhere")
-        with self.assertRaises(NoFolder):
-            await self.run_command(verify)
-
 
 class RebuildTests(ArchiveCase):
     """`rebuild`."""
@@ -134,10 +128,3 @@ class RebuildTests(ArchiveCase):
         self.assertIn(f"unreadable: {names[3]}: Input/output error\n", out)
         self.assertIn(f"unreadable: {lost}: ", out)
         self.assertIn("9 objects added, 0 known before, 2 unreadable", out)
-
-    async def test_a_disk_that_is_not_mounted_does_not_empty_the_index(self) -> None:
-        await self.store(1)
-        self.holdings.folder.rename(self.folder / "elsewhere")
-        with self.assertRaises(NoFolder):
-            await self.run_command(rebuild, anew=True)
-        self.assertEqual(len(await self.rows()), 1)

@@ -202,6 +202,16 @@ class CommandTests(TestCase):
             self.assertIn("dimseproxy.db: nothing was stored yet", done.stderr)
         self.assertFalse((self.folder / "dimseproxy-data").exists())
 
+    async def test_a_database_that_cannot_be_opened_ends_the_command(self) -> None:
+        database = self.folder / "dimseproxy-data" / "dimseproxy.db"
+        database.mkdir(parents=True)
+        command = [*RUN, "list", "--config", str(self.folder / "archive.yaml")]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=CHECKOUT)
+        said = (
+            f"dimseproxy: the database {database} cannot be opened (SQLITE_CANTOPEN): is this the user of the proxy?\n"
+        )
+        self.assertEqual((done.returncode, done.stderr), (2, said))
+
     async def test_a_lost_index_is_rebuilt(self) -> None:
         self.fill()
         await self.run_command("import", str(self.files))
@@ -209,6 +219,22 @@ class CommandTests(TestCase):
             left.unlink()
         self.assertEqual((await self.run_command("rebuild")).stdout[:15], "3 objects added")
         self.assertIn("1 study with 3 objects", (await self.run_command("list")).stdout)
+
+    async def test_files_whose_disk_is_not_mounted_are_no_loss(self) -> None:
+        self.fill()
+        await self.run_command("import", str(self.files))
+        folder = self.folder / "dimseproxy-data" / "archive"
+        folder.rename(folder.with_name("elsewhere"))
+        for command in ("verify",), ("rebuild", "--anew"):
+            done = await self.run_command(*command)
+            self.assertEqual(done.returncode, 2, command)
+            self.assertIn("its disk is not mounted", done.stderr)
+        folder.with_name("elsewhere").rename(folder)
+        self.assertIn("1 study with 3 objects", (await self.run_command("list")).stdout)
+
+    async def test_nothing_is_made_where_there_is_nothing_to_rebuild(self) -> None:
+        self.assertEqual((await self.run_command("rebuild")).returncode, 2)
+        self.assertFalse((self.folder / "dimseproxy-data").exists())
 
     async def test_an_archive_without_room_ends_the_import(self) -> None:
         self.fill()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -38,13 +38,10 @@ def mistakes_of(text: str, folder: Path = NOWHERE) -> dict[str, str]:
     return {}
 
 
-@functools.cache
-def _pair(name: str) -> tuple[bytes, bytes, bytes]:
-    """A self-signed certificate, its key, and the key encrypted, all PEM."""
-    private = ec.generate_private_key(ec.SECP256R1())
+def _self_signed(name: str, private: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> x509.Certificate:
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     start = datetime.datetime(2024, 1, 1, tzinfo=datetime.UTC)
-    certificate = (
+    return (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(subject)
@@ -54,12 +51,26 @@ def _pair(name: str) -> tuple[bytes, bytes, bytes]:
         .not_valid_after(start + datetime.timedelta(days=36500))
         .sign(private, hashes.SHA256())
     )
+
+
+@functools.cache
+def _pair(name: str) -> tuple[bytes, bytes, bytes]:
+    """A self-signed certificate, its key, and the key encrypted, all PEM."""
+    private = ec.generate_private_key(ec.SECP256R1())
+    certificate = _self_signed(name, private)
     form = (Encoding.PEM, PrivateFormat.PKCS8)
     return (
         certificate.public_bytes(Encoding.PEM),
         private.private_bytes(*form, NoEncryption()),
         private.private_bytes(*form, BestAvailableEncryption(b"secret")),
     )
+
+
+def weak_certificate(folder: Path) -> bytes:
+    """A certificate that OpenSSL refuses, for a key that is too short; the key is written as weak.key."""
+    private = rsa.generate_private_key(65537, 1024)
+    (folder / "weak.key").write_bytes(private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return _self_signed("weak", private).public_bytes(Encoding.PEM)
 
 
 def write_certificates(folder: Path) -> None:

@@ -56,7 +56,7 @@ class RouteTests(TestCase):
         self.assertIn("is empty", mistakes_of(PACS + "routes: []\n")["routes"])
 
     def test_an_outbound_that_is_not_there_gets_the_nearest(self) -> None:
-        found = mistakes_of(PACS + "routes: [{outbound: pacs}, {outbound: pasc}]\n")
+        found = mistakes_of(PACS + "routes: [{called: A, outbound: pacs}, {outbound: pasc}]\n")
         self.assertEqual(found, {"routes[1].outbound": "no outbound is called `pasc`: did you mean `pacs`?"})
 
     def test_an_outbound_with_a_mistake_is_there_all_the_same(self) -> None:
@@ -66,6 +66,53 @@ class RouteTests(TestCase):
     def test_a_mistake_in_one_route_does_not_hide_another(self) -> None:
         found = mistakes_of(PACS + "routes: [{outbound: pacs, called: 5}, {outbound: nowhere}]\n")
         self.assertEqual(set(found), {"routes[0].called", "routes[1].outbound"})
+
+    def hidden(self, *routes: str) -> dict[str, str]:
+        written = ", ".join(f"{{{route}outbound: pacs}}" for route in routes)
+        two = 'inbound: {a: {dimse: {}}, b: {dimse: {listen: "tcp:1:interface=127.0.0.1"}}}\n'
+        return mistakes_of(f"{PACS}{two}routes: [{written}]\n")
+
+    def test_a_route_behind_one_that_takes_everything_is_never_reached(self) -> None:
+        for first, second in (
+            ("", ""),
+            ("", "called: SHIELD, "),
+            ("called: '*', ", "calling: CT1, from: [10.0.0.1], services: [find], "),
+            ("called: 'CT*', ", "called: 'CT1*', "),
+            ("called: 'CT[12]', ", "called: CT1, "),
+            ("inbound: '?', ", ""),
+            ("from: [10.0.0.0/8, 192.0.2.0/24], ", "from: [10.1.0.0/16], "),
+            ("services: [find, move], ", "services: [move], "),
+        ):
+            found = self.hidden(first, second)
+            self.assertEqual(list(found), ["routes[1]"], (first, second))
+            self.assertIn("routes[0] takes all", found["routes[1]"])
+
+    def test_a_route_that_takes_something_of_its_own_is_reached(self) -> None:
+        for first, second in (
+            ("called: SHIELD, ", ""),
+            ("called: 'CT?', ", "called: 'CT*', "),
+            ("called: 'CT[12]', ", "called: 'CT[13]', "),
+            ("inbound: a, ", "inbound: '?', "),
+            ("calling: A, ", "called: A, "),
+            ("from: [10.0.0.0/8], ", ""),
+            ("from: [10.0.0.0/8], ", "from: ['fd00::/8'], "),
+            ("services: [find], ", "services: [find, move], "),
+            ("services: [find], ", ""),
+        ):
+            self.assertEqual(self.hidden(first, second), {}, (first, second))
+
+    def test_a_caller_of_a_route_may_call(self) -> None:
+        routes = "routes: [{calling: CT9, outbound: pacs}, {calling: 'CT*', outbound: pacs}]\n"
+        found = mistakes_of(PACS + routes + "applications: {CT1: {host: h, port: 1}}\n")
+        self.assertEqual(
+            found, {"routes[0].calling": "`CT9` is no application, and others are refused: did you mean `CT1`?"}
+        )
+
+    def test_anybody_may_be_the_caller_of_a_route_where_anybody_may_call(self) -> None:
+        routes = "routes: [{calling: CT9, outbound: pacs}]\n"
+        accept = "applications: {CT1: {host: h, port: 1}}\nunknown_applications: accept\n"
+        self.assertEqual(mistakes_of(PACS + routes), {})
+        self.assertEqual(mistakes_of(PACS + routes + accept), {})
 
     def test_a_pattern_for_inbounds_matches_one(self) -> None:
         found = mistakes_of(PACS + "routes: [{inbound: 'def*', outbound: pacs}, {inbound: 'x*', outbound: pacs}]\n")
@@ -102,6 +149,42 @@ class PortTests(TestCase):
     def test_a_wrong_address_takes_no_port(self) -> None:
         found = mistakes_of(PACS + "inbound: {a: {dimse: {listen: 5}}, b: {dimse: {}}}\n")
         self.assertEqual(list(found), ["inbound.a.dimse.listen"])
+
+
+class LoopTests(TestCase):
+    """An outbound that is the proxy itself."""
+
+    def loops(self, listen: str, connect: str) -> bool:
+        listening = f'inbound: {{a: {{dimse: {{listen: "{listen}"}}}}}}\nunknown_applications: refuse\n'
+        found = mistakes_of(f'{listening}outbound: {{p: {{dimse: {{connect: "{connect}", ae_title: P}}}}}}\n')
+        self.assertTrue(
+            not found or found == {"outbound.p.dimse.connect": "is the inbound `a` of this proxy: name the PACS"}
+        )
+        return bool(found)
+
+    def test_what_a_listener_hears_is_refused(self) -> None:
+        for listen, connect in (
+            ("tcp:104:interface=127.0.0.1", "tcp:127.0.0.1:104"),
+            ("tcp:104:interface=127.0.0.1", "tcp:localhost:104"),
+            ("haproxy:tcp:104:interface=10.0.0.1", "tcp:10.0.0.1:104"),
+            ("tcp:104", "tcp:localhost:104"),
+            ("tcp6:104", "tcp:127.0.0.1:104"),
+            ("unix:/run/a", "unix:/run/a"),
+        ):
+            self.assertTrue(self.loops(listen, connect), (listen, connect))
+
+    def test_what_it_does_not_hear_is_a_pacs(self) -> None:
+        for listen, connect in (
+            ("tcp:104:interface=127.0.0.1", "tcp:127.0.0.1:105"),
+            ("tcp:104:interface=127.0.0.1", "tcp:10.0.0.1:104"),
+            ("tcp:104", "tcp:pacs.example.org:104"),
+            ("tcp:0", "tcp:127.0.0.1:104"),
+        ):
+            self.assertFalse(self.loops(listen, connect), (listen, connect))
+
+    def test_the_listener_of_a_file_without_one_is_heard_too(self) -> None:
+        found = mistakes_of(PACS.replace("127.0.0.1:4242", "localhost:11112"))
+        self.assertIn("the inbound `default`", found["outbound.pacs.dimse.connect"])
 
 
 class WhoMayCallTests(TestCase):

@@ -6,6 +6,7 @@ import ipaddress
 from pathlib import Path
 from typing import Any, cast
 
+import attrs
 from attrs import field, frozen
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -202,17 +203,21 @@ def any_settings(draw: st.DrawFn, folder: Path) -> Settings:
         # Longer than any name of a peer.
         outbound["archive-" * 4] = archive
     applications = st.builds(Application, host=HOST, port=PORT, may=MAY, from_=NETWORKS, tls=client_tls(folder))
+    are_others_accepted = draw(st.booleans())
     routes = st.builds(
         Route,
-        called=GLOB,
-        calling=GLOB,
+        # Where others are refused, a title that is no application's is a mistake.
+        calling=GLOB if are_others_accepted else st.just("*"),
         from_=NETWORKS,
         services=MAY,
         outbound=st.sampled_from(list(outbound)),
         privacy=st.none() | st.sampled_from([*privacy, None]),
     )
     # A policy that no route uses is a mistake.
-    users = tuple(Route(outbound=next(iter(outbound)), privacy=name) for name in privacy)
+    users = [Route(outbound=next(iter(outbound)), privacy=name) for name in privacy]
+    # A route that another one hides is a mistake: each has a called AE title of its own.
+    every = enumerate([*users, *draw(st.lists(routes, min_size=1, max_size=3))])
+    apart = tuple(attrs.evolve(route, called=f"{'P*' * (index % 3)}{index}") for index, route in every)
     seconds = {name: draw(SECONDS) for name in ("connect", "artim", "pdu", "stall", "dimse", "idle", "drain")}
     return Settings(
         ae_title=draw(TITLES),
@@ -221,8 +226,8 @@ def any_settings(draw: st.DrawFn, folder: Path) -> Settings:
         inbound=inbound,
         outbound=outbound,
         applications=draw(st.dictionaries(TITLES, applications, max_size=3)),
-        unknown_applications=draw(st.booleans()),
-        routes=(*users, *draw(st.lists(routes, min_size=1, max_size=3))),
+        unknown_applications=are_others_accepted,
+        routes=apart,
         privacy=privacy,
         timeouts=Timeouts(**seconds),
         log=LogSettings(format=cast(Any, draw(st.sampled_from(["text", "json"])))),

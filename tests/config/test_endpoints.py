@@ -95,8 +95,15 @@ class ConnectTests(TestCase):
         self.assertIn("port 0", self.refused("tcp:pacs:0"))
 
     def test_a_host_is_named(self) -> None:
-        for description in ("tcp::104", "tcp: pacs:104"):
-            self.assertIn("names no host", self.refused(description))
+        self.assertIn("names no host", self.refused("tcp::104"))
+
+    def test_what_is_no_host_is_refused(self) -> None:
+        for host in (" pacs", "999.1.1.1", "foo_bar!"):
+            self.assertIn("is neither a host name nor an IP address", self.refused(f"tcp:{host}:104"))
+
+    def test_all_addresses_are_not_one_to_call(self) -> None:
+        for host in ("0.0.0.0", r"\:\:"):
+            self.assertIn("name the one host that is meant", self.refused(f"tcp:{host}:104"))
 
     @settings(deadline=None)
     @given(st.text(st.sampled_from("tcp:6=\\[]hostunix/.,0123456789 "), max_size=40) | st.text(max_size=40))

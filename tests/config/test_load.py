@@ -75,6 +75,12 @@ class DocumentTests(TestCase):
         (mistake,) = self.refused(b"# fine\nae_title: \xe4\n").mistakes
         self.assertEqual((mistake.line, "UTF-8" in mistake.text), (2, True))
 
+    def test_a_mistake_is_one_line_whatever_was_written(self) -> None:
+        for written in '"a\\nb\\e[2J": 1', 'log: {"a\\nb\\e[2J": 1}', 'log: {level: "a\\nb\\e[2J"}':
+            (line,) = str(self.refused(written.encode())).split("\n")
+            self.assertTrue(line.isprintable(), line)
+            self.assertIn("a\\nb\\x1b[2J", line)
+
     def test_a_control_character_has_its_line(self) -> None:
         (mistake,) = self.refused(b"# fine\nae_title: \x01\n").mistakes
         self.assertEqual(mistake.line, 2)

@@ -251,6 +251,29 @@ class TogetherTests(TestCase):
             found = faults_of(f"burned_in: blank, blank: [{{regions: [{region}]}}]")
             self.assertIn(reason, "".join(found.values()), region)
 
+    def test_each_wrong_region_is_named(self) -> None:
+        found = faults_of("burned_in: blank, blank: [{regions: [[0, 0, 5], [0, 0, 1, 1], [0, 0, 0, 5]]}]")
+        self.assertEqual(set(found), {"blank[0].regions[0]", "blank[0].regions[2]"})
+
+    def test_a_region_is_within_the_image(self) -> None:
+        blank = "rows: 768, columns: 1024, regions: [[0, 0, 1024, 768], [0, 760, 1, 9], [1024, 0, 1, 1]]"
+        found = faults_of(f"burned_in: blank, blank: [{{{blank}}}]")
+        self.assertEqual(set(found), {"blank[0].regions[1]", "blank[0].regions[2]"})
+
+    def test_a_region_of_an_image_of_any_size_may_be_anywhere(self) -> None:
+        self.assertEqual(faults_of("burned_in: blank, blank: [{regions: [[60000, 60000, 5000, 5000]]}]"), {})
+
+    def test_a_sop_class_of_regions_is_one(self) -> None:
+        for written, is_right in (
+            ("1.2.840.10008.5.1.4.1.1.6.1", True),
+            ("UltrasoundImageStorage", True),
+            ("1.2.3", True),
+            ("Ultrasound", False),
+            ("1.2.3.", False),
+        ):
+            found = faults_of(f"burned_in: blank, blank: [{{sop_class: {written}, regions: [[0, 0, 1, 1]]}}]")
+            self.assertEqual("blank[0].sop_class" not in found, is_right, written)
+
     def test_no_region_is_refused(self) -> None:
         found = faults_of("burned_in: blank, blank: [{modality: US, regions: []}]")
         self.assertIn("at least one region", found["blank[0].regions"])
@@ -276,7 +299,7 @@ class UseTests(TestCase):
     """Policies and the routes that name them."""
 
     def test_a_route_names_a_policy_that_is_there(self) -> None:
-        routes = "routes: [{outbound: pacs, privacy: research}, {outbound: pacs, privacy: reserch}]\n"
+        routes = "routes: [{called: A, outbound: pacs, privacy: research}, {outbound: pacs, privacy: reserch}]\n"
         found = mistakes_of(PACS + routes + "privacy: {research: {originals: outbound}}\n")
         reason = "no policy under `privacy` is called `reserch`: did you mean `research`?"
         self.assertEqual(found, {"routes[1].privacy": reason})

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from typing import Final
 
 from twisted.internet.task import Clock
+from twisted.logger import capturedLogs
 from twisted.trial.unittest import TestCase
 
 from dimseproxy.association.deadlines import LOOK_EVERY, Deadlines
 from dimseproxy.config.settings import Timeouts
 from dimseproxy.dimse.command_set import CommandField, Element
-from dimseproxy.dimse.parts import Command, Part
+from dimseproxy.dimse.parts import Command, DataSetFragment, Part
 from dimseproxy.dimse.status import Status
 from dimseproxy.errors import AssociationAborted
 from dimseproxy.relay.filters import Filter, KnownDestinations, Permissions
@@ -300,6 +301,13 @@ class FilterTests(Joined):
         self.caller.hears(store(1))
         self.assertEqual([name for name, _, part in self.passed if not isinstance(part, Command)], ["b"])
 
+    def test_what_goes_on_is_counted(self) -> None:
+        with capturedLogs() as events:
+            self.caller.hears(store(1))
+            self.caller.ends()
+        octets = sum(part.octets for part in store(1) if isinstance(part, DataSetFragment))
+        self.assertEqual([event["sent"] for event in events if "sent" in event], [octets])
+
     def test_all_parts_go_on(self) -> None:
         self.caller.hears(store(1), echo(2))
         self.assertEqual(self.outbound.sent, [*store(1), echo(2)])
@@ -333,6 +341,12 @@ class RefusingTests(Joined):
     def test_what_it_may_not_do_does_not(self) -> None:
         self.caller.hears(store(1, context_id=3))
         self.assertEqual(self.outbound.sent, [])
+
+    def test_what_does_not_cross_is_no_byte_to_the_outbound(self) -> None:
+        with capturedLogs() as events:
+            self.caller.hears(store(1, context_id=3))
+            self.caller.ends()
+        self.assertEqual([event["sent"] for event in events if "sent" in event], [0])
 
     def test_it_is_told_so(self) -> None:
         self.caller.hears(store(1, context_id=3))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -7,7 +8,8 @@ from sqlalchemy import Connection
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
-from dimseproxy.storage.errors import DatabaseUnavailable
+from dimseproxy.storage.database import Database
+from dimseproxy.storage.errors import DatabaseRefused, DatabaseUnavailable
 from dimseproxy.storage.sqlite import sole_starter
 from tests.storage.databases import NOTES, database, execute, note, opened
 from tests.support.process import scratch
@@ -15,6 +17,15 @@ from tests.support.process import scratch
 
 def mode(path: Path) -> int:
     return path.stat().st_mode & 0o777
+
+
+async def refusal(kept: Database) -> str:
+    """What a database says that refuses to start."""
+    try:
+        await kept.start()
+    except DatabaseRefused as error:
+        return str(error)
+    return "it started"
 
 
 class FileTests(TestCase):
@@ -52,7 +63,27 @@ class FileTests(TestCase):
 
     async def test_a_folder_that_cannot_be_made_is_a_failure(self) -> None:
         self.path.parent.write_text("no folder")
+        await self.assertFailure(database(self, self.path).start(), DatabaseRefused)
+
+    async def test_a_folder_without_rights_is_not_tried_again(self) -> None:
+        for number in errno.EACCES, errno.EPERM, errno.EROFS:
+            failing = OSError(number, os.strerror(number))
+            self.patch(Path, "mkdir", lambda *_, failing=failing, **__: self._raise(failing))
+            error = await refusal(database(self, self.path))
+            self.assertEqual(error, f"the folder {self.path.parent} cannot be used: {os.strerror(number)}", number)
+
+    async def test_a_full_disk_may_have_room_later(self) -> None:
+        self.patch(Path, "mkdir", lambda *_, **__: self._raise(OSError(errno.ENOSPC, "full")))
         await self.assertFailure(database(self, self.path).start(), DatabaseUnavailable)
+
+    async def test_a_file_of_somebody_else_is_named(self) -> None:
+        # What SQLite cannot open, whoever runs the tests: root may read everything.
+        self.path.mkdir(parents=True)
+        error = await refusal(database(self, self.path))
+        self.assertIn(f"{self.path} cannot be opened (SQLITE_CANTOPEN): is this the user of the proxy?", error)
+
+    def _raise(self, error: OSError) -> None:
+        raise error
 
 
 class DurabilityTests(TestCase):
@@ -114,9 +145,8 @@ class TroubleTests(TestCase):
 
     async def test_what_is_no_database_refuses(self) -> None:
         self.path.write_bytes(b"no database" * 1000)
-        failures: list[Failure] = []
-        await database(self, self.path).start().addErrback(failures.append)
-        self.assertIn("SQLITE_NOTADB", str(failures[0].value))
+        error = await refusal(database(self, self.path))
+        self.assertIn(f"{self.path} is no database (SQLITE_NOTADB)", error)
 
 
 class StarterTests(TestCase):

@@ -23,6 +23,7 @@ from zope.interface import implementer
 
 from dimseproxy.config import Settings, load
 from dimseproxy.log import Log
+from dimseproxy.process import CannotStart
 from dimseproxy.workers import supervisor as module
 from dimseproxy.workers.board import Board
 from dimseproxy.workers.orders import Kind, Order, settings_in, to_settle
@@ -155,9 +156,9 @@ class StartTests(SupervisorCase):
     def test_a_port_in_use_prevents_it(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             supervisor = self.made(THREE + INBOUND % taken.getsockname()[1])
-            with self.assertRaises(SystemExit) as raised:
+            with self.assertRaises(CannotStart) as raised:
                 supervisor.privilegedStartService()
-        self.assertRegex(str(raised.exception.code), "inbound clinic cannot listen on .*: Address already in use")
+        self.assertRegex(str(raised.exception), "inbound clinic cannot listen on .*: Address already in use")
 
     def test_a_worker_that_cannot_start_ends_it(self) -> None:
         self.started()
