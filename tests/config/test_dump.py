@@ -114,7 +114,10 @@ def policies(folder: Path) -> st.SearchStrategy[PrivacySettings]:
         "new_instances": st.sampled_from(["refuse", "accept"]),
     }
     blank = st.builds(
-        BlankSettings, model=st.none() | TITLES, rows=st.none() | PORT, regions=st.just(((0, 0, 10, 20), (5, 5, 1, 1)))
+        BlankSettings,
+        model=st.none() | TITLES,
+        rows=st.none() | st.integers(20, 65_535),
+        regions=st.just(((0, 0, 10, 20), (5, 5, 1, 1))),
     )
     dates = st.sampled_from([(), ("retain-longitudinal-full-dates",), ("clean-descriptors",)])
     return (

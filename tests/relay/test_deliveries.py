@@ -377,7 +377,7 @@ class OneDestinationTests(TestCase):
         self.assertEqual((delivery.sent, delivery.is_over), ([stored(3)], True))
 
 
-class TwoDestinationsTests(TestCase):
+class TwoDestinations(TestCase):
     """CLIENT moves study 1.1 to itself and study 1.2 to OTHER; the PACS knows one title of ours."""
 
     def setUp(self) -> None:
@@ -392,6 +392,8 @@ class TwoDestinationsTests(TestCase):
     def _got(self, title: str) -> bytes:
         return data(self.house.applications[title].associations[0].sent)
 
+
+class TwoDestinationsTests(TwoDestinations):
     def test_by_originator(self) -> None:
         delivery = self._delivery()
         delivery.hears(delivered(1, OWN_ID + 1, "1.9"), delivered(2, OWN_ID, "1.8"))
@@ -452,33 +454,6 @@ class TwoDestinationsTests(TestCase):
             leg.user.pause_sending()
         legs[0].user.resume_sending()
         self.assertTrue(delivery.is_paused)
-
-    def test_one_that_was_named_since_is_called_when_its_object_comes(self) -> None:
-        self.pacs.hears(moved(OWN_ID + 1))
-        delivery = self._delivery()
-        self.caller.hears(move("OTHER", 3, "1.2"))
-        delivery.hears(delivered(1, OWN_ID + 2, "1.2"))
-        self.assertEqual((statuses(delivery), self._got("OTHER")), ([], an_object("1.2")))
-
-    def test_what_comes_while_it_is_called_follows(self) -> None:
-        self.pacs.hears(moved(OWN_ID + 1))
-        delivery = self._delivery()
-        self.caller.hears(move("OTHER", 3, "1.2"))
-        self.house.applications["OTHER"]._answers = False
-        request, whole = delivered(1, OWN_ID + 2, "1.2")
-        delivery.hears(request)
-        self.assertTrue(delivery.is_paused)
-        self.house.applications["OTHER"].accepts()
-        delivery.hears(whole)
-        self.assertEqual((delivery.is_paused, self._got("OTHER")), (False, an_object("1.2")))
-
-    def test_where_it_cannot_be_called_that_is_a_failure(self) -> None:
-        self.pacs.hears(moved(OWN_ID + 1))
-        delivery = self._delivery()
-        self.caller.hears(move("OTHER", 3, "1.2"))
-        self.house.applications["OTHER"].error = OutboundUnreachable("down")
-        delivery.hears(delivered(1, OWN_ID + 2, "1.2"))
-        self.assertEqual((statuses(delivery), delivery.is_paused), ([0x0110], False))
 
     def test_none_answers_for_the_other(self) -> None:
         delivery = self._delivery()
