@@ -186,7 +186,8 @@ class ProxyService(MultiService):
         if not self._reception.expects_deliveries:
             self._stop_listening()
         factories = [factory for _, factory in self._listeners.values()]
-        log.info("shutting down with {count} associations", count=sum(factory.count for factory in factories))
+        count = sum(factory.count for factory in factories)
+        log.info("shutting down with {count} {what}", count=count, what="association" if count == 1 else "associations")
         drained: Deferred[Any] = gatherResults([*(each.emptied() for each in factories), self._shared.close()])
         siblings = self._siblings
         if siblings is not None:

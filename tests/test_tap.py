@@ -14,7 +14,7 @@ from twisted.application.service import Application, IServiceMaker
 from twisted.internet import reactor
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
-from twisted.logger import ILogObserver
+from twisted.logger import ILogObserver, capturedLogs
 from twisted.plugin import getPlugins
 from twisted.trial.unittest import TestCase
 
@@ -219,6 +219,18 @@ class ServiceTests(TestCase):
         )
         service.reload()
         self.assertIs(service._settings, before)
+
+    def test_a_reload_lets_nobody_in_at_a_listener_that_it_leaves(self) -> None:
+        everywhere = 'inbound: {clinic: {dimse: {listen: "tcp:0"}}}\n'
+        service = self._service(PACS + everywhere + "applications: {A: {host: 192.0.2.1, port: 104}}\n")
+        before = service._settings
+        for text in "", PACS:
+            self.path.write_text(text)
+            with capturedLogs() as events:
+                service.reload()
+            self.assertIs(service._settings, before, text)
+            # What would need a restart is not said of what is refused.
+            self.assertEqual([event["log_level"].name for event in events], ["error"], text)
 
     def test_a_reload_of_a_file_that_is_gone_changes_nothing(self) -> None:
         service = self._service(PACS)

@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 
 from dimseproxy import __version__
 from dimseproxy.archives import database_of, folder_of, holdings_of, sqlite_file
-from dimseproxy.commands.checking import look_for_folder, rebuild, verify
+from dimseproxy.commands.checking import NoFolder, look_for_folder, rebuild, verify
 from dimseproxy.commands.importing import import_folder
 from dimseproxy.commands.letters import list_dead_letters, send_again
 from dimseproxy.commands.listing import list_studies
@@ -48,7 +48,7 @@ def parser() -> ArgumentParser:
     whole.add_argument("--version", action="version", version=f"dimseproxy {__version__}")
     commands = whole.add_subparsers(metavar="COMMAND", required=True)
     for name, what, work in _COMMANDS:
-        command = commands.add_parser(name, help=what, description=f"{what.capitalize()}.", parents=[common])
+        command = commands.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}.", parents=[common])
         command.set_defaults(work=work, anew=False)
         if name == "import":
             command.add_argument("folder", metavar="FOLDER", type=Path, help="where the files are")
@@ -110,6 +110,8 @@ async def carried_out(reactor: Any, settings: Settings, options: Namespace) -> E
         # Nobody knows which of two files is the newer one: what is in the index already stays.
         archive = evolve(archive, duplicates="refuse")
     try:
+        if options.work is import_folder and not options.folder.is_dir():
+            raise NoFolder(f"FOLDER: there is no folder {options.folder}")
         if options.work not in (import_folder, rebuild):
             _look_for_index(settings)
         if options.work in (verify, rebuild):

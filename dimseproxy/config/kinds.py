@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -302,7 +301,7 @@ class Seconds(Kind[float]):
         try:
             seconds = float(node.text)
         except ValueError:
-            seconds = math.nan
+            reading.refuse(node, f"is `{node.text}`, but must be a number of seconds in plain decimal digits")
         if not 0 < seconds <= self.most:
             reading.refuse(node, f"is `{node.text}`, but must be {self.label}")
         return seconds

@@ -245,7 +245,7 @@ class PrivacySettings:
             "Attributes whose values are replaced by pseudonyms.",
             example="[PatientID, StudyInstanceUID, SeriesInstanceUID, SOPInstanceUID, AccessionNumber]",
             default="`[PatientID, StudyInstanceUID, SeriesInstanceUID, SOPInstanceUID]`; with `retain-uids` only "
-            "`[PatientID]`",
+            "`[PatientID]`; in both cases without those that `remove` or `replace` names",
         ),
     )
     remove: tuple[int, ...] = field(

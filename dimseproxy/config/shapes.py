@@ -259,6 +259,7 @@ class Side(Kind[T]):
         return " or ".join(f"`{form}`" for form in self.forms)
 
     def read(self, node: Node, reading: Reading) -> T:
+        self._see_that_it_has_a_name(node, reading)
         found: list[tuple[str, Node]] = []
         fine = True
         for name, value in entries(node, reading, self.label):
@@ -277,6 +278,11 @@ class Side(Kind[T]):
         ((form, value),) = found
         read: T = self.forms[form].read(value, reading)
         return read
+
+    def _see_that_it_has_a_name(self, node: Node, reading: Reading) -> None:
+        above, _, name = node.path.rpartition(".")
+        if name in self.forms and node.is_mapping and self.forms.keys().isdisjoint(node.written_names()):
+            reading.refuse(node, f"lacks a name above it: write `{above}: {{NAME: {{{name}: ...}}}}`")
 
     def _note_key(self, name: Node, reading: Reading) -> None:
         within = [form for form, record in self.forms.items() if name.text in (key for key, _, _ in keys_of(record.of))]

@@ -129,7 +129,8 @@ class Supervisor(Service):
         """
         Service.stopService(self)
         self._is_stopping = True
-        log.info("shutting down with {count} workers", count=sum(worker.pid is not None for worker in self.workers))
+        count = sum(worker.pid is not None for worker in self.workers)
+        log.info("shutting down with {count} {what}", count=count, what="worker" if count == 1 else "workers")
         # A worker that still expects deliveries has its own.
         for each in self._sockets():
             each.close()

@@ -192,8 +192,10 @@ class CommandTests(TestCase):
         self.assertEqual((done.returncode, done.stderr), (1, ""))
 
     async def test_a_folder_that_is_not_there_is_not_done(self) -> None:
-        done = await self.run_command("import", str(self.folder / "nowhere"))
-        self.assertEqual((done.returncode, done.stderr), (2, "dimseproxy: No such file or directory\n"))
+        nowhere = self.folder / "nowhere"
+        done = await self.run_command("import", str(nowhere))
+        self.assertEqual((done.returncode, done.stderr), (2, f"dimseproxy: FOLDER: there is no folder {nowhere}\n"))
+        self.assertFalse((self.folder / "dimseproxy-data").exists())
 
     async def test_what_was_never_there_is_not_made_up(self) -> None:
         for command in ("list", "verify", "dead-letters"):

@@ -75,6 +75,17 @@ class DocumentTests(TestCase):
         (mistake,) = self.refused(b"# fine\nae_title: \xe4\n").mistakes
         self.assertEqual((mistake.line, "UTF-8" in mistake.text), (2, True))
 
+    def test_a_side_without_a_name_lacks_one(self) -> None:
+        found = mistakes_of('outbound: {dimse: {connect: "tcp:h:1", ae_title: A}}\n')
+        self.assertEqual(found, {"outbound.dimse": "lacks a name above it: write `outbound: {NAME: {dimse: ...}}`"})
+
+    def test_a_side_may_be_called_like_its_form(self) -> None:
+        settings = settings_of('outbound: {dimse: {dimse: {connect: "tcp:h:1", ae_title: A}}}\n')
+        self.assertEqual(list(settings.outbound), ["dimse"])
+
+    def test_seconds_are_decimal(self) -> None:
+        self.assertIn("plain decimal digits", mistakes_of(PACS + "timeouts: {drain: 0x10}\n")["timeouts.drain"])
+
     def test_a_mistake_is_one_line_whatever_was_written(self) -> None:
         for written in '"a\\nb\\e[2J": 1', 'log: {"a\\nb\\e[2J": 1}', 'log: {level: "a\\nb\\e[2J"}':
             (line,) = str(self.refused(written.encode())).split("\n")
