@@ -91,6 +91,9 @@ class Blanking:
         self._plane = image.rows * self._line
         self.length = self._plane * planes * image.frames
         self._spans = _spans(regions, image.rows, image.columns, pixel)
+        if not self._spans:
+            # Whoever named them meant another size: what they hide is somewhere.
+            raise _cannot_blank("no region is in it")
 
     def apply(self, offset: int, view: memoryview) -> bytes | memoryview:
         """

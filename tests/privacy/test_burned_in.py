@@ -78,6 +78,9 @@ class Blanked(TestCase):
     def test_a_region_beyond_the_edge_ends_there(self) -> None:
         self.assertEqual(list(Blanking(IMAGE, [(3, 3, 100, 100)]).ranges()), [(18, 20)])
 
+    def test_regions_that_are_all_beyond_it_are_a_mistake(self) -> None:
+        self.assertRaises(OperationRefused, Blanking, IMAGE, [(5, 0, 2, 2), (0, 4, 2, 2)])
+
     def test_untouched_bytes_are_not_copied(self) -> None:
         view = memoryview(b"\xff" * 10)
         self.assertIs(Blanking(IMAGE, [(1, 2, 3, 2)]).apply(0, view), view)
@@ -108,6 +111,7 @@ class Blanked(TestCase):
     ) -> None:
         length = image.rows * image.columns * image.samples * image.frames * image.bits_allocated // 8
         value = b"\xff" * length
+        regions = [*regions, (0, 0, 1, 1)]
         blanking = Blanking(image, regions)
         pieces = [bytes(blanking.apply(at, memoryview(value)[at : at + step])) for at in range(0, length, step)]
         self.assertEqual(b"".join(pieces), painted(image, regions, value))
