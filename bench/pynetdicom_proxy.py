@@ -211,6 +211,8 @@ def serve(port: int, sink: int, database: Path | None) -> None:
     """Relay to the sink until killed, under pseudonyms that are kept in a database, or none."""
     proxy = Proxy(sink, database)
     acceptor = AE("PROXY")
+    # Those of one round may still be ending when those of the next one come.
+    acceptor.maximum_associations = 64
     acceptor.maximum_pdu_size = UNLIMITED
     acceptor.add_supported_context(Verification)
     for sop_class in CLASSES:
