@@ -98,6 +98,10 @@ class Pending:
         value = self._values.get(identity)
         return None if value is None else value.other
 
+    def others(self) -> Iterator[str]:
+        """All values of the other side that are known."""
+        return (value.other for value in self._values.values() if value.other is not None)
+
     def answers(self, write: Callable[[Mapped, Element], bytes]) -> Iterator[None]:
         """
         Answer for the elements that wait, in as many steps as they have values.

@@ -193,7 +193,7 @@ class Pseudonymisation:
 
         @param pieces: what was scanned and edited, without bulk values, as it leaves; not deflated.
         """
-        return self._policy.guard != "off" and self.guard().finds(pieces)
+        return self._policy.guard != "off" and self.guard().finds(pieces, self._pending.others())
 
     def guard(self) -> Guard:
         """What looks for the original values of this patient that were met so far."""

@@ -92,6 +92,7 @@ class RecognisedHead:
     pieces: list[bytes | Element] = field(repr=False)
     names: list[tuple[Element, Identity]] = field(repr=False)
     head: RememberedHead = field(repr=False)
+    _pseudonyms: Mapping[Identity, str] = field(factory=dict, repr=False, init=False)
 
     @property
     def bulk_length(self) -> int:
@@ -109,6 +110,7 @@ class RecognisedHead:
         @return: None where a fixed element would be written in another way by now.
         @raise OperationRefused: a pseudonym does not fit where it is to stand.
         """
+        self._pseudonyms = pseudonyms
         fixed = self.head.pseudonyms
         if any(pseudonyms.get(identity) != fixed[identity] for identity in fixed):
             self.head.is_stale = True
@@ -124,7 +126,8 @@ class RecognisedHead:
 
     def shows_originals(self, pieces: Iterable[bytes | memoryview]) -> bool:
         """As `Pseudonymisation.check`, where there is a guard."""
-        return self.head.guard.told(identity.value for _, identity in self.names).finds(pieces)
+        guard = self.head.guard.told(identity.value for _, identity in self.names)
+        return guard.finds(pieces, self._pseudonyms.values())
 
 
 class RememberedHead:

@@ -57,6 +57,22 @@ class Identifiers(TestCase):
     def test_short_numbers_are_not_looked_for(self) -> None:
         self.assertFalse(guard("1024", "2000").finds([b"-1024 ", b"2000"]))
 
+    def test_a_name_within_a_pseudonym_of_ours_is_none(self) -> None:
+        needles = Guard()
+        needles.add_name("Lee^Kim")
+        self.assertTrue(needles.finds([b"AB2LEE7XAB2CDE7X"]))
+        self.assertFalse(needles.finds([b"AB2LEE7XAB2CDE7X"], ["AB2LEE7XAB2CDE7X"]))
+
+    def test_one_that_was_made_of_it_is_one(self) -> None:
+        needles = guard("PAT4711-0815", "Meier")
+        for pseudonym in ("MEIER01", "psn-Meier-00000001", "PAT4711-0815"):
+            self.assertTrue(needles.finds([pseudonym.encode()], [pseudonym]), pseudonym)
+
+    def test_beside_it_it_is_one(self) -> None:
+        needles = Guard()
+        needles.add_name("Lee^Kim")
+        self.assertTrue(needles.finds([b"AB2LEE7XAB2CDE7X, Lee"], ["AB2LEE7XAB2CDE7X", "EE"]))
+
     def test_a_number_within_a_longer_number_is_another(self) -> None:
         self.assertFalse(guard("471147").finds([b"2.25.947114723", b" 1471147", b"4711470"]))
 
