@@ -88,6 +88,8 @@ class Delivery:
         self._legs: dict[object, DestinationLeg] = {}
         self._asked_first: set[object] = set()
         self._dead: set[DestinationLeg] = set()
+        #: Those whose last response was to nothing.
+        self._unasked: set[DestinationLeg] = set()
         self._reasons_to_wait: set[object] = set()
         self._current: DeliveryMessage | None = None
         self._asked: dict[int, DeliveryMessage] = {}
@@ -362,10 +364,15 @@ class Delivery:
     def leg_received(self, leg: DestinationLeg, parts: Sequence[Part]) -> None:
         self._silence.broken()
         for part in parts:
-            if isinstance(part, Command) and part.command_set.is_response:
+            if isinstance(part, DataSetFragment):
+                if leg in self._unasked:
+                    continue
+            elif part.command_set.is_response:
+                self._unasked.discard(leg)
                 message = self._asked.get(part.command_set.responds_to)
                 if message is None or message.leg is not leg:
-                    # Nothing was asked of this one: it answers for no other.
+                    # Nothing was asked of this one: it answers for no other, nor does the data set that may follow.
+                    self._unasked.add(leg)
                     continue
                 del self._asked[part.command_set.responds_to]
                 self._account(message, part.command_set.status)

@@ -462,6 +462,13 @@ class TwoDestinationsTests(TwoDestinations):
         self.house.applications["CLIENT"].associations[0].hears(stored(1, 0xA700))
         self.assertEqual(statuses(delivery), [0xA700])
 
+    def test_the_data_set_of_an_answer_to_nothing_goes_nowhere_either(self) -> None:
+        delivery = self._delivery()
+        delivery.hears(delivered(1, OWN_ID))
+        answer = response(CommandField.C_STORE_RSP, 1, has_data_set=True)
+        self.house.applications["OTHER"].associations[0].hears(answer, fragment(b"nothing"))
+        self.assertEqual(delivery.sent, [])
+
     def test_one_that_dies_does_not_end_the_other(self) -> None:
         delivery = self._delivery()
         self.house.applications["CLIENT"].associations[0].ends()
