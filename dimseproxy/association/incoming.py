@@ -50,7 +50,7 @@ class IncomingAssociation(Association):
             information = evolve(accept.user_information, maximum_length=maximum_length)
             accept = evolve(accept, user_information=information)
         self._layer.accept(accept, self._clock.seconds())
-        self._establish(self.request, accept)
+        self._establish(self.request, accept, self.request.user_information.maximum_length)
         self._carry_out()
         return True
 
@@ -76,15 +76,10 @@ class IncomingAssociation(Association):
             why=why,
         )
 
-    @property
-    def _peer_maximum(self) -> int:
-        return self.request.user_information.maximum_length
-
     def _connected(self, now: float) -> None:
         self._layer.transport_connected(now)
 
-    def dataReceived(self, data: bytes) -> None:
-        super().dataReceived(data)
+    def _answered_itself(self) -> None:
         if self._is_over:
             return
         if self._layer.rejected is not None:

@@ -94,6 +94,10 @@ class Association(Protocol):
         self._releases_when_asked = False
         self._responds_when_confirmed = False
         self._is_confirmed = False
+        #: The maximum length that the peer announced, 0 for any.
+        self._peer_maximum = 0
+        #: Whether the peer owes the rest of a message.
+        self.is_within_message = False
         #: By when the peer must have answered, or closed.
         self._answer_due: float | None = None
         self._partial: tuple[int, float] | None = None
@@ -111,7 +115,7 @@ class Association(Protocol):
             self._deliver_held()
 
     def send(self, parts: Sequence[Part]) -> None:
-        if self._layer.may_send_data and not self._is_over:
+        if not self._is_over and self._layer.may_send_data:
             self._stream.write(encode_parts(parts, self._peer_maximum))
 
     def pause(self) -> None:
@@ -177,11 +181,6 @@ class Association(Protocol):
         self._carry_out()
 
     @property
-    def is_within_message(self) -> bool:
-        """Whether the peer owes the rest of a message."""
-        return self._assembler.is_within_message or self._layer.has_partial_pdu
-
-    @property
     def is_at_rest(self) -> bool:
         """Whether it is established, with nothing on its way: not to the peer, not from it, not to the user."""
         return (
@@ -197,9 +196,11 @@ class Association(Protocol):
         if self._closing:
             return
         parts: list[Part] = []
+        is_data_only = True
         now = self._clock.seconds()
         for indication in self._layer.receive_data(data, now):
             if not isinstance(indication, (PdvRun, Pdv)):
+                is_data_only = False
                 self._deliver(parts)
                 parts = []
                 self._indicated(indication)
@@ -207,6 +208,7 @@ class Association(Protocol):
                 try:
                     part = self._assembler.receive(indication)
                 except RemoteProtocolError as error:
+                    is_data_only = False
                     self._deliver(parts)
                     parts = []
                     for abort in self._layer.protocol_violation(error, now):
@@ -214,8 +216,14 @@ class Association(Protocol):
                 else:
                     if part is not None:
                         parts.append(part)
-        self._deliver(parts)
+        self.is_within_message = self._layer.has_partial_pdu or self._assembler.is_within_message
+        if parts:
+            self._deliver(parts)
+            if is_data_only:
+                # The machine has nothing to say of its own.
+                return
         self._carry_out()
+        self._answered_itself()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._deadlines.forget(self)
@@ -295,13 +303,10 @@ class Association(Protocol):
     def _connected(self, now: float) -> None:
         raise NotImplementedError
 
-    def _establish(self, request: AssociateRequest, accept: AssociateAccept) -> None:
+    def _establish(self, request: AssociateRequest, accept: AssociateAccept, peer_maximum: int) -> None:
         self.established = Established(request, accept)
+        self._peer_maximum = peer_maximum
         self._assembler = Assembler(self.established.contexts)
-
-    @property
-    def _peer_maximum(self) -> int:
-        raise NotImplementedError
 
     def _read_peer(self) -> None:
         address = self.transport.getPeer()  # type: ignore[union-attr]
@@ -316,6 +321,9 @@ class Association(Protocol):
             self._held.extend(parts)
         else:
             self._user.received(parts)
+
+    def _answered_itself(self) -> None:
+        """The layer may have rejected or aborted what there is no user for yet."""
 
     def _deliver_held(self) -> None:
         while self._held and not self._paused and self._user is not None and not self._is_over:

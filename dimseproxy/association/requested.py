@@ -25,10 +25,6 @@ class RequestedAssociation(Association):
         #: Fires with the association when it is established.
         self.answered: Deferred[Association] = Deferred(lambda _: self.abort())
 
-    @property
-    def _peer_maximum(self) -> int:
-        return self.established.accept.user_information.maximum_length
-
     def _connected(self, now: float) -> None:
         self._read_peer()
         self._layer.transport_connected(now, self.request)
@@ -37,7 +33,7 @@ class RequestedAssociation(Association):
     def _indicated(self, indication: Indication) -> None:
         if isinstance(indication, AssociateAccept):
             self._answer_due = None
-            self._establish(self.request, indication)
+            self._establish(self.request, indication, indication.user_information.maximum_length)
             self.answered.callback(self)
         elif isinstance(indication, AssociateReject):
             self._answer_due = None

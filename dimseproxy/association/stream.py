@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import socket
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Sequence
 from itertools import count
 from typing import Final, Protocol, cast
 
@@ -72,7 +72,7 @@ class StreamUser(Protocol):
 class ByteStream(Protocol):
     """What an association needs of its transport."""
 
-    def write(self, chunks: Iterable[bytes | memoryview]) -> None:
+    def write(self, chunks: Sequence[bytes | memoryview]) -> None:
         """Send in order; what the peer does not take at once is kept, so views must be of what does not change."""
 
     def pause_reading(self) -> None:
@@ -129,7 +129,7 @@ class TransportStream:
         """
         return self._resumed * READ_SIZE
 
-    def write(self, chunks: Iterable[bytes | memoryview]) -> None:
+    def write(self, chunks: Sequence[bytes | memoryview]) -> None:
         self._transport.write(b"".join(chunks))
 
     def pause_reading(self) -> None:
@@ -200,18 +200,19 @@ class SocketStream:
 
     # What the association calls
 
-    def write(self, chunks: Iterable[bytes | memoryview]) -> None:
+    def write(self, chunks: Sequence[bytes | memoryview]) -> None:
         if self._closing or self._handed_back:
             return
-        buffers = list(chunks)
         sent = 0
         if not self._pending:
             try:
-                sent = self._send(buffers)
+                sent = self._send(chunks)
             except OSError:
                 # The reactor learns of it where it expects to: from its next call.
                 sent = 0
-        self._keep(buffers, sent)
+            if len(chunks) == 1 and sent == len(chunks[0]):
+                return
+        self._keep(chunks, sent)
 
     def pause_reading(self) -> None:
         # The reactor is told only if something arrives meanwhile: most pauses are over before.
@@ -295,7 +296,7 @@ class SocketStream:
 
     # Inside
 
-    def _send(self, buffers: list[bytes] | list[memoryview] | list[bytes | memoryview]) -> int:
+    def _send(self, buffers: Sequence[bytes | memoryview]) -> int:
         """
         How many bytes the socket took.
 
@@ -310,7 +311,7 @@ class SocketStream:
         self.progress += sent
         return sent
 
-    def _keep(self, buffers: list[bytes | memoryview], sent: int) -> None:
+    def _keep(self, buffers: Sequence[bytes | memoryview], sent: int) -> None:
         """Keep what was not sent of these buffers."""
         for buffer in buffers:
             size = len(buffer)

@@ -33,11 +33,8 @@ class Assembler:
         #: The context of the command that is arriving in fragments, and that in which a data set is due.
         self._command_context = _NONE
         self._data_set_context = _NONE
-
-    @property
-    def is_within_message(self) -> bool:
-        """Whether the peer owes the rest of a message."""
-        return self._command_context != _NONE or self._data_set_context != _NONE
+        #: Whether the peer owes the rest of a message.
+        self.is_within_message = False
 
     def receive(self, pdvs: Pdv | PdvRun) -> Part | None:
         """
@@ -45,29 +42,26 @@ class Assembler:
 
         @raise RemoteProtocolError: where no message could continue like this.
         """
-        context_id = pdvs.context_id
-        if isinstance(pdvs, PdvRun):
-            if context_id != self._data_set_context:
-                raise self._unexpected(context_id)
-            if pdvs.is_last:
-                self._data_set_context = _NONE
-            return DataSetFragment(context_id, (), pdvs.is_last, pdvs.framed)
-        if pdvs.is_command:
+        if isinstance(pdvs, Pdv) and pdvs.is_command:
             return self._receive_command(pdvs)
+        context_id, is_last = pdvs.context_id, pdvs.is_last
         if context_id != self._data_set_context:
             raise self._unexpected(context_id)
-        if pdvs.is_last:
+        if is_last:
             self._data_set_context = _NONE
-        return DataSetFragment(context_id, (pdvs.data,), pdvs.is_last)
+            self.is_within_message = False
+        if isinstance(pdvs, PdvRun):
+            return DataSetFragment(context_id, (), is_last, pdvs.framed)
+        return DataSetFragment(context_id, (pdvs.data,), is_last)
 
     def _receive_command(self, pdv: Pdv) -> Command | None:
+        if pdv.is_last and not self.is_within_message and pdv.context_id in self._contexts:
+            # Nearly always: the whole command set in one PDV.
+            return self._whole_command(pdv, bytes(pdv.data), pdv.framed)
         if self._data_set_context != _NONE or self._command_context not in (_NONE, pdv.context_id):
             raise RemoteProtocolError("a command interrupts a message", AbortReason.UNEXPECTED_PARAMETER)
         if pdv.context_id not in self._contexts:
             raise self._unexpected(pdv.context_id)
-        if pdv.is_last and self._command_context == _NONE:
-            # Nearly always: the whole command set in one PDV.
-            return self._whole_command(pdv, bytes(pdv.data), pdv.framed)
         self._command_length += len(pdv.data)
         if self._command_length > MAX_COMMAND_SET_LENGTH:
             raise RemoteProtocolError(f"a command set is longer than {MAX_COMMAND_SET_LENGTH} bytes")
@@ -75,6 +69,7 @@ class Assembler:
             # Fragments without data cost nothing, however many come.
             self._command.append(bytes(pdv.data))
         self._command_context = pdv.context_id
+        self.is_within_message = True
         if not pdv.is_last:
             return None
         data = b"".join(self._command)
@@ -87,6 +82,7 @@ class Assembler:
         if len(data) > MAX_COMMAND_SET_LENGTH:
             raise RemoteProtocolError(f"a command set is longer than {MAX_COMMAND_SET_LENGTH} bytes")
         command_set = CommandSet.decode(data)
+        self.is_within_message = command_set.has_data_set
         if command_set.has_data_set:
             self._data_set_context = pdv.context_id
         return Command(pdv.context_id, command_set, framed)

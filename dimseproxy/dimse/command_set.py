@@ -1,12 +1,12 @@
 """
 Command sets (PS3.7 6.3 and Annex E), always in implicit VR little endian.
 
-A command set that crosses unchanged keeps its bytes.  Values are decoded when they are asked for.
+A command set is its bytes and where its elements lie in them.  Values are decoded when they are asked for.
 """
 
 from __future__ import annotations
 
-from collections.abc import KeysView, Mapping
+from collections.abc import Callable, KeysView, Mapping
 from enum import IntEnum
 from struct import Struct
 from typing import Final
@@ -110,6 +110,7 @@ _US_ELEMENTS: Final = frozenset(
 )
 
 _KNOWN: Final = frozenset(int(element) for element in Element)
+_NOWHERE: Final = (0, 0)
 _UI = frozenset(
     (
         Element.AFFECTED_SOP_CLASS_UID,
@@ -120,110 +121,184 @@ _UI = frozenset(
 )
 
 
+#: Layouts are remembered of command sets up to this length, and so many of one length.
+_MAX_REMEMBERED_LENGTH: Final = 512
+_MAX_REMEMBERED: Final = 4
+
+
+class _Layout:
+    """
+    Where the elements of a command set lie.
+
+    @param places: element number to the start and the end of its value.
+    @raise RemoteProtocolError: where there is no command field or no data set type.
+    """
+
+    __slots__ = ("_headers", "_headers_in", "command_field", "data_set_type", "places")
+
+    def __init__(self, places: Mapping[int, tuple[int, int]]) -> None:
+        self.places = places
+        self.command_field = self._needed(_COMMAND_FIELD)
+        self.data_set_type = self._needed(_COMMAND_DATA_SET_TYPE)
+        self._headers: tuple[bytes, ...] = ()
+        self._headers_in: Callable[[bytes], tuple[bytes, ...]] | None = None
+
+    def _needed(self, element: int) -> int:
+        start, end = self.places.get(element, (0, 0))
+        if start == end:
+            raise RemoteProtocolError("a command set lacks its command field or its data set type")
+        return start
+
+    def remember(self, data: bytes) -> None:
+        """Make ready to recognise others that lie as these do."""
+        lengths = (end - start for start, end in self.places.values())
+        self._headers_in = Struct("".join(f"{_ELEMENT_HEADER.size}s{length}x" for length in lengths)).unpack
+        self._headers = self._headers_in(data)
+
+    def is_of(self, data: bytes) -> bool:
+        """Whether the elements of a command set as long as the remembered one lie here."""
+        return self._headers_in is not None and self._headers_in(data) == self._headers
+
+
+#: By length: the command sets of a service nearly always lie as the last ones did, and to see that they do costs a
+#: fraction of walking them.
+_layouts: Final[dict[int, list[_Layout]]] = {}
+
+
+def _layout_of(data: bytes) -> _Layout:
+    """
+    @raise RemoteProtocolError: where this is no command set, or one without a command field.
+    """
+    remembered = _layouts.get(len(data))
+    if remembered is not None:
+        for layout in remembered:
+            if layout.is_of(data):
+                return layout
+    layout = _Layout(_places(data))
+    if len(data) <= _MAX_REMEMBERED_LENGTH:
+        remembered = _layouts.setdefault(len(data), [])
+        if len(remembered) < _MAX_REMEMBERED and layout.places.keys() <= _KNOWN:
+            layout.remember(data)
+            remembered.append(layout)
+    return layout
+
+
+def _places(data: bytes) -> dict[int, tuple[int, int]]:
+    """
+    Element number to the start and the end of its value, in order.
+
+    @raise RemoteProtocolError: where this is no command set.
+    """
+    places: dict[int, tuple[int, int]] = {}
+    offset = 0
+    size = len(data)
+    unpack_from = _ELEMENT_HEADER.unpack_from
+    while offset < size:
+        start = offset + _ELEMENT_HEADER.size
+        if start > size:
+            raise RemoteProtocolError("a command set ends within an element header")
+        group, element, length = unpack_from(data, offset)
+        offset = start + length
+        if group or offset > size:
+            raise RemoteProtocolError("a command set carries an element of another group, or ends within a value")
+        if length != 2 and length and element in _US_ELEMENTS:
+            raise RemoteProtocolError(f"command element (0000,{element:04X}) has {length} bytes instead of 2")
+        if element in places:
+            # The next to read it might take the other one.
+            raise RemoteProtocolError(f"command element (0000,{element:04X}) is there twice")
+        places[element] = start, offset
+    return places
+
+
 class CommandSet:
     """
     The elements of one command, as a read-only value.
-
-    @param values: element number to encoded value.
     """
 
-    __slots__ = ("_encoded", "_values", "command_field", "has_data_set", "is_response")
+    __slots__ = ("_data", "_places", "command_field", "has_data_set", "is_response")
 
-    def __init__(self, values: Mapping[int, bytes], encoded: bytes | None = None) -> None:
-        self._values = values
-        self._encoded = encoded
-        command_field = self.number(_COMMAND_FIELD)
-        data_set_type = self.number(_COMMAND_DATA_SET_TYPE)
-        if command_field is None or data_set_type is None:
-            raise RemoteProtocolError("a command set lacks its command field or its data set type")
+    def __init__(self, data: bytes, layout: _Layout) -> None:
+        self._data = data
+        self._places = layout.places
+        at = layout.command_field
         #: (0000,0100).
-        self.command_field: int = command_field
+        self.command_field: int = data[at] | data[at + 1] << 8
+        at = layout.data_set_type
         #: Whether a data set follows (0000,0800).
-        self.has_data_set: bool = data_set_type != NO_DATA_SET
+        self.has_data_set: bool = data[at] | data[at + 1] << 8 != NO_DATA_SET
         #: Whether this answers a request.
-        self.is_response: bool = command_field & RESPONSE_BIT != 0
+        self.is_response: bool = self.command_field & RESPONSE_BIT != 0
 
     @classmethod
     def of(cls, elements: Mapping[Element, int | str | None]) -> CommandSet:
         """Built from native values: numbers and text; None leaves an element out."""
-        return cls({element: _encode_value(element, value) for element, value in elements.items() if value is not None})
+        return cls._of({each: _encode_value(each, value) for each, value in elements.items() if value is not None})
+
+    @classmethod
+    def _of(cls, values: Mapping[int, bytes]) -> CommandSet:
+        pieces = [b""]
+        size = 0
+        for element, value in sorted(values.items()):
+            pieces.append(_ELEMENT_HEADER.pack(0, element, len(value)))
+            pieces.append(value)
+            size += _ELEMENT_HEADER.size + len(value)
+        pieces[0] = _ELEMENT_HEADER.pack(0, _COMMAND_GROUP_LENGTH, _UL.size) + _UL.pack(size)
+        return cls.decode(b"".join(pieces))
 
     @classmethod
     def decode(cls, data: bytes) -> CommandSet:
         """
         @raise RemoteProtocolError: where this is no command set, or one without a command field.
         """
-        values: dict[int, bytes] = {}
-        offset = 0
-        size = len(data)
-        unpack_from = _ELEMENT_HEADER.unpack_from
-        while offset < size:
-            start = offset + 8
-            if start > size:
-                raise RemoteProtocolError("a command set ends within an element header")
-            group, element, length = unpack_from(data, offset)
-            offset = start + length
-            if group or offset > size:
-                raise RemoteProtocolError("a command set carries an element of another group, or ends within a value")
-            if length != 2 and length and element in _US_ELEMENTS:
-                raise RemoteProtocolError(f"command element (0000,{element:04X}) has {length} bytes instead of 2")
-            if element in values:
-                # The next to read it might take the other one.
-                raise RemoteProtocolError(f"command element (0000,{element:04X}) is there twice")
-            values[element] = data[start:offset]
-        return cls(values, data)
+        return cls(data, _layout_of(data))
 
     def encode(self) -> bytes:
         """The bytes, as received where nothing was replaced."""
-        if self._encoded is None:
-            pieces = [b""]
-            size = 0
-            for element, value in sorted(self._values.items()):
-                if element != _COMMAND_GROUP_LENGTH:
-                    pieces.append(_ELEMENT_HEADER.pack(0, element, len(value)))
-                    pieces.append(value)
-                    size += _ELEMENT_HEADER.size + len(value)
-            pieces[0] = _ELEMENT_HEADER.pack(0, _COMMAND_GROUP_LENGTH, _UL.size) + _UL.pack(size)
-            self._encoded = b"".join(pieces)
-        return self._encoded
+        return self._data
 
     def replace(self, elements: Mapping[Element, int | str | None]) -> CommandSet:
         """A copy with these elements set, or left out where the value is None."""
-        values = dict(self._values)
+        values = self._values()
         for element, value in elements.items():
             if value is None:
                 values.pop(element, None)
             else:
                 values[element] = _encode_value(element, value)
-        return CommandSet(values)
+        return self._of(values)
 
     def known(self) -> CommandSet:
         """The same with the elements of `Element` only: nobody knows what others say."""
-        if self._values.keys() <= _KNOWN:
+        if self._places.keys() <= _KNOWN:
             return self
-        return CommandSet({element: value for element, value in self._values.items() if element in _KNOWN})
+        return self._of({element: value for element, value in self._values().items() if element in _KNOWN})
 
     @property
     def elements(self) -> KeysView[int]:
         """The numbers of its elements."""
-        return self._values.keys()
+        return self._places.keys()
 
     def number(self, element: int) -> int | None:
         """
         The unsigned value of a US element; None where it is absent or empty.
         """
-        value = self._values.get(element)
-        if not value:
+        start, end = self._places.get(element, _NOWHERE)
+        if start == end:
             return None
-        return value[0] | value[1] << 8
+        return self._data[start] | self._data[start + 1] << 8
 
     def text(self, element: Element) -> str:
         """The value of a UI, AE or LO element without its padding, empty where it is absent."""
-        value = self._values.get(element)
-        if not value:
-            return ""
-        text = value.decode("latin-1")
+        start, end = self._places.get(element, _NOWHERE)
+        text = self._data[start:end].decode("latin-1")
         return text.strip("\0 ") if element in _UI else text.strip(" ")
+
+    def _values(self) -> dict[int, bytes]:
+        """The encoded values, without the group length."""
+        return {
+            element: self._data[start:end]
+            for element, (start, end) in self._places.items()
+            if element != _COMMAND_GROUP_LENGTH
+        }
 
     @property
     def message_id(self) -> int:

@@ -34,22 +34,21 @@ def encode_parts(parts: Sequence[Part], maximum_length: int) -> list[bytes | mem
             if framed.data is data and framed.start == end:
                 end = framed.end
                 continue
-            _append(out, data, start, end)
+            if data:
+                out.append(_piece(data, start, end))
             data, start, end = framed.data, framed.start, framed.end
         else:
-            _append(out, data, start, end)
-            data, start, end = b"", 0, 0
+            if data:
+                out.append(_piece(data, start, end))
+                data = b""
             _fragment(part, maximum_length, out)
-    _append(out, data, start, end)
+    if data:
+        out.append(_piece(data, start, end))
     return out
 
 
-def _append(out: list[bytes | memoryview], data: bytes, start: int, end: int) -> None:
-    if end - start == len(data):
-        if data:
-            out.append(data)
-    else:
-        out.append(memoryview(data)[start:end])
+def _piece(data: bytes, start: int, end: int) -> bytes | memoryview:
+    return data if end - start == len(data) else memoryview(data)[start:end]
 
 
 def _fragment(part: Part, maximum_length: int, out: list[bytes | memoryview]) -> None:

@@ -34,6 +34,17 @@ _COMMAND_FIELDS: Final = frozenset(map(int, CommandField))
 _UNKNOWN: Final = 0
 
 
+#: What one filter makes of a part on one of its ways.
+Step = Callable[[Part], Sequence[Part]]
+
+
+def _through(steps: Sequence[Step], part: Part) -> Sequence[Part]:
+    moved: Sequence[Part] = (part,)
+    for step in steps:
+        moved = step(moved[0]) if len(moved) == 1 else [result for each in moved for result in step(each)]
+    return moved
+
+
 @implementer(IAssociationUser)
 class _Leg:
     """One of the two associations: what comes from its peer goes to the other leg."""
@@ -43,8 +54,9 @@ class _Leg:
     def __init__(self, relay: Relay, association: IAssociation) -> None:
         self.association = association
         self._relay = relay
-        self._steps: list[tuple[Filter, Callable[[Part], Sequence[Part]]]] = []
-        self._interested: list[Callable[[Part], Sequence[Part]]] = []
+        self._steps: list[tuple[Filter, Step]] = []
+        #: What the data set that is crossing passes through.
+        self._interested: list[Step] = []
         self._is_outward = False
         self.turns = Turns(association.send)
         self.source: Source
@@ -60,9 +72,9 @@ class _Leg:
         self.other = other
         self._is_outward = is_outward
         if is_outward:
-            self._steps = [(each, each.outward) for each in filters]
+            self._steps = [(each, each.outward) for each in filters if type(each).outward is not Filter.outward]
         else:
-            self._steps = [(each, each.inward) for each in reversed(filters)]
+            self._steps = [(each, each.inward) for each in reversed(filters) if type(each).inward is not Filter.inward]
         self.source = other.turns.source(self.hold, self.let_go)
 
     def hold(self) -> None:
@@ -79,38 +91,28 @@ class _Leg:
 
     def received(self, parts: Sequence[Part]) -> None:
         self._relay.silence.broken()
+        onward: list[Part] = []
         for part in parts:
-            # What is asked counts as it was asked, whatever a filter makes of it; all else as it goes on.
-            if isinstance(part, Command) and not part.command_set.is_response:
-                self._note_request(part)
-        if self._steps:
-            parts = self._filtered(parts)
-        for part in parts:
+            if isinstance(part, DataSetFragment):
+                onward.extend(_through(self._interested, part))
+            else:
+                # What is asked counts as it was asked, whatever a filter makes of it; all else as it goes on.
+                if not part.command_set.is_response:
+                    self._note_request(part)
+                onward.extend(self._filtered(part) if self._steps else (part,))
+        for part in onward:
             if isinstance(part, DataSetFragment):
                 self.octets += part.octets
             elif part.command_set.is_response:
                 self.other.note_response(part)
-        if parts:
-            self.source.send(parts)
+        if onward:
+            self.source.send(onward)
 
-    def _filtered(self, parts: Sequence[Part]) -> list[Part]:
-        onward: list[Part] = []
-        for part in parts:
-            if isinstance(part, Command):
-                onward.extend(self._through([step for _, step in self._steps], part))
-                wanted = "wants_outward" if self._is_outward else "wants_inward"
-                self._interested = [step for each, step in self._steps if getattr(each, wanted)]
-            elif self._interested:
-                onward.extend(self._through(self._interested, part))
-            else:
-                onward.append(part)
+    def _filtered(self, command: Command) -> Sequence[Part]:
+        onward = _through([step for _, step in self._steps], command)
+        wanted = "wants_outward" if self._is_outward else "wants_inward"
+        self._interested = [step for each, step in self._steps if getattr(each, wanted)]
         return onward
-
-    def _through(self, steps: Sequence[Callable[[Part], Sequence[Part]]], part: Part) -> Sequence[Part]:
-        moved: Sequence[Part] = (part,)
-        for step in steps:
-            moved = [result for each in moved for result in step(each)]
-        return moved
 
     def _note_request(self, request: Command) -> None:
         command_field = request.command_set.command_field

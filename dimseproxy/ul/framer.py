@@ -22,12 +22,15 @@ PDU_HEADER_LENGTH: Final = 6
 _P_DATA_TF: Final = int(PduType.P_DATA_TF)
 #: PDU header, PDV length, presentation context id, message control header (PS3.8 9.3.5 and E.2).
 _SINGLE_PDV_PREFIX = Struct(">BxIIBB")
+_PREFIX_LENGTH: Final = _SINGLE_PDV_PREFIX.size
+_single_pdv_prefix: Final = _SINGLE_PDV_PREFIX.unpack_from
 _PDU_HEADER = Struct(">BxI")
 _PDV_HEADER = Struct(">IBB")
 
 #: The two bits of the message control header (PS3.8 E.2).
 COMMAND: Final = 0x01
 LAST: Final = 0x02
+_COMMAND_AND_LAST: Final = COMMAND | LAST
 
 #: An A-ASSOCIATE-RQ of 128 contexts with 40 transfer syntaxes each takes 140 KiB; a SAML assertion up to 64 KiB more.
 MAX_ASSOCIATE_LENGTH: Final = 512 * 1024
@@ -67,7 +70,7 @@ class Framed:
     @property
     def data_length(self) -> int:
         """How many bytes the PDVs carry, without any header."""
-        return self.end - self.start - self.pdus * _SINGLE_PDV_PREFIX.size
+        return self.end - self.start - self.pdus * _PREFIX_LENGTH
 
     def __len__(self) -> int:
         return self.end - self.start
@@ -79,7 +82,7 @@ class Framed:
         while offset < self.end:
             _, length, _, _, _ = _SINGLE_PDV_PREFIX.unpack_from(self.data, offset)
             end = offset + PDU_HEADER_LENGTH + length
-            yield view[offset + _SINGLE_PDV_PREFIX.size : end]
+            yield view[offset + _PREFIX_LENGTH : end]
             offset = end
 
 
@@ -145,11 +148,8 @@ class Framer:
         self._dead = False
         #: Counts the PDUs that were begun and not complete at the end of a chunk; a watcher compares it over time.
         self.partial_serial = 0
-
-    @property
-    def has_partial_pdu(self) -> bool:
-        """Whether the peer owes the rest of a PDU."""
-        return bool(self._held)
+        #: Whether the peer owes the rest of a PDU.
+        self.has_partial_pdu = False
 
     def receive_data(self, data: bytes) -> list[Frame]:
         """
@@ -164,12 +164,14 @@ class Framer:
         except RemoteProtocolError as error:
             self._dead = True
             self._held = []
+            self.has_partial_pdu = False
             frames.append(InvalidPdu(error))
             return frames
         if offset < len(data):
             self._held_length = 0
             self._hold(data[offset:])
             self.partial_serial += 1
+        self.has_partial_pdu = bool(self._held)
         return frames
 
     def _complete(self, data: bytes, frames: list[Frame]) -> int:
@@ -199,56 +201,65 @@ class Framer:
 
     def _cut(self, data: bytes, offset: int, frames: list[Frame]) -> int:
         """Append the frames in `data` from `offset`; set how many bytes the rest wants; return where it begins."""
-        view = memoryview(data)
         size = len(data)
         while offset < size:
-            if data[offset] == _P_DATA_TF:
-                end = self._run(data, offset, frames)
-                if end != offset:
-                    offset = end
-                    continue
-            body_end = self._check_header(data, offset, size)
-            if body_end > size:
-                break
-            body_start = offset + PDU_HEADER_LENGTH
-            if data[offset] == _P_DATA_TF:
-                _split_pdvs(data, view, offset, body_end, frames)
-            else:
-                frames.append(ControlPdu(data[offset], data[body_start:body_end]))
-            offset = body_end
+            end = self._single_pdv(data, offset, size, frames)
+            if end == offset:
+                end = self._check_header(data, offset, size)
+                if end > size:
+                    break
+                if data[offset] == _P_DATA_TF:
+                    _split_pdvs(data, offset, end, frames)
+                else:
+                    frames.append(ControlPdu(data[offset], data[offset + PDU_HEADER_LENGTH : end]))
+            offset = end
         return offset
 
-    def _run(self, data: bytes, start: int, frames: list[Frame]) -> int:
-        """Append the run that begins at `start`; return its end, which is `start` where there is none."""
-        unpack_from = _SINGLE_PDV_PREFIX.unpack_from
-        cap = self._max_pdu_length
+    def _single_pdv(self, data: bytes, start: int, size: int, frames: list[Frame]) -> int:
+        """
+        Append what begins at `start` with a P-DATA-TF of one PDV: a fragment of a command, or a run.
+
+        @return: its end; `start` where there is no such PDU, or not all of it.
+        """
         offset = start
-        last_header = len(data) - _SINGLE_PDV_PREFIX.size
-        longest = 0
-        pdus = 0
+        longest = pdus = 0
         context = -1
-        control = 0
-        while offset <= last_header and not control:
-            pdu_type, length, pdv_length, context_id, control = unpack_from(data, offset)
-            end = offset + PDU_HEADER_LENGTH + length
+        is_last = False
+        while offset + _PREFIX_LENGTH <= size:
+            pdu_type, length, pdv_length, context_id, control = _single_pdv_prefix(data, offset)
+            end: int = offset + PDU_HEADER_LENGTH + length
             if (
                 pdu_type != _P_DATA_TF
                 or pdv_length + 4 != length
                 or pdv_length < 2
-                or (control and control != LAST)
-                or end > len(data)
-                or length > cap
-                or (context_id != context and context >= 0)
+                or end > size
+                or length > self._max_pdu_length
+                or control > _COMMAND_AND_LAST
+                or (pdus and (context_id != context or control & COMMAND))
             ):
-                control = 0
                 break
+            if control & COMMAND:
+                framed = Framed(data, start, end, length)
+                value = memoryview(data)[offset + _PREFIX_LENGTH : end]
+                frames.append(Pdv(context_id, True, control == _COMMAND_AND_LAST, value, framed))
+                return end
+            pdus += 1
+            if not control:
+                # Most PDUs of a data set are as long as the one before.
+                prefix = data[offset : offset + _PREFIX_LENGTH]
+                whole = end - offset
+                while data.startswith(prefix, end) and end + whole <= size:
+                    end += whole
+                    pdus += 1
             context = context_id
+            offset = end
             if length > longest:
                 longest = length
-            pdus += 1
-            offset = end
-        if offset != start:
-            frames.append(PdvRun(context, control == LAST, Framed(data, start, offset, longest, pdus)))
+            if control:
+                is_last = True
+                break
+        if pdus:
+            frames.append(PdvRun(context, is_last, Framed(data, start, offset, longest, pdus)))
         return offset
 
     def _check_header(self, data: bytes, offset: int, size: int) -> int:
@@ -272,12 +283,13 @@ class Framer:
         return offset + PDU_HEADER_LENGTH + int(length)
 
 
-def _split_pdvs(data: bytes, view: memoryview, start: int, size: int, frames: list[Frame]) -> None:
+def _split_pdvs(data: bytes, start: int, size: int, frames: list[Frame]) -> None:
     """
-    The PDVs of a P-DATA-TF PDU that is not part of a run: commands, or several PDVs in a PDU.
+    The PDVs of a P-DATA-TF PDU in which there are several, or of which one uses what is reserved.
 
     @param start: where the PDU begins in `data`, `size` where it ends.
     """
+    view = memoryview(data)
     offset = start + PDU_HEADER_LENGTH
     if offset == size:
         raise RemoteProtocolError("P-DATA-TF carries no PDV")

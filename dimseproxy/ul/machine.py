@@ -50,6 +50,8 @@ _PDU_EVENTS: Final[dict[type, Event]] = {
     Abort: Event.A_ABORT_PDU,
 }
 
+# A plain name, for what is asked of every PDU.
+_ESTABLISHED: Final = State.ESTABLISHED
 _PROVIDER_ABORT = Abort(AbortSource.SERVICE_PROVIDER, AbortReason.NOT_SPECIFIED)
 
 
@@ -69,6 +71,8 @@ class UpperLayer:
         self.state = State.IDLE
         self.deadline: float | None = None
         self.close_transport = False
+        #: Whether the peer owes the rest of a PDU.
+        self.has_partial_pdu = False
         #: What a peer did wrong, where it did: for the log.
         self.violation: RemoteProtocolError | None = None
         #: The request that was rejected here, its user not asked, and why: for the log.
@@ -90,18 +94,21 @@ class UpperLayer:
 
     def receive_data(self, data: bytes, now: float) -> list[Indication]:
         """Bytes from the peer, cut anywhere."""
+        indications = self._indications
         for frame in self._framer.receive_data(data):
             if isinstance(frame, (PdvRun, Pdv)):
-                if self.state is State.ESTABLISHED:
+                if self.state is _ESTABLISHED:
                     # DT-2 without the table: this is where the megabytes pass.
-                    self._indications.append(frame)
+                    indications.append(frame)
                 else:
                     self._fire(Event.P_DATA_TF_PDU, now, frame)
             elif isinstance(frame, InvalidPdu):
                 self._invalid(frame.error, now)
             else:
                 self._control(frame, now)
-        return self._take_indications()
+        self.has_partial_pdu = self._framer.has_partial_pdu
+        self._indications = []
+        return indications
 
     def transport_closed(self, now: float) -> list[Indication]:
         """The transport connection is gone."""
@@ -129,7 +136,7 @@ class UpperLayer:
         Whether a P-DATA request has an action now (DT-1, AR-7).  The PDUs themselves are built by the caller, who owns
         their bytes.
         """
-        return self.state is State.ESTABLISHED or self.state is State.AWAITING_LOCAL_RELEASE_RESPONSE
+        return self.state is _ESTABLISHED or self.state is State.AWAITING_LOCAL_RELEASE_RESPONSE
 
     def request_release(self, now: float) -> None:
         """A-RELEASE request."""
@@ -161,11 +168,6 @@ class UpperLayer:
         data = b"".join(self._out)
         self._out.clear()
         return data
-
-    @property
-    def has_partial_pdu(self) -> bool:
-        """Whether the peer owes the rest of a PDU."""
-        return self._framer.has_partial_pdu
 
     @property
     def partial_serial(self) -> int:
