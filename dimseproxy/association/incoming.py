@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from attrs import evolve
 from zope.interface import implementer
 
 from dimseproxy.association.deadlines import IDeadlines
@@ -13,6 +12,7 @@ from dimseproxy.association.limits import Limits
 from dimseproxy.association.protocol import Association
 from dimseproxy.errors import Rejection
 from dimseproxy.ul.machine import Indication
+from dimseproxy.ul.negotiation import announcing
 from dimseproxy.ul.pdu import AssociateAccept, AssociateRequest
 from dimseproxy.ul.state_table import State
 
@@ -46,9 +46,7 @@ class IncomingAssociation(Association):
             return False
         own = self._limits.max_pdu_length
         maximum_length = min(own, max_pdu_length) if max_pdu_length else own
-        if accept.user_information.maximum_length != maximum_length:
-            information = evolve(accept.user_information, maximum_length=maximum_length)
-            accept = evolve(accept, user_information=information)
+        accept = announcing(accept, maximum_length)
         self._layer.accept(accept, self._clock.seconds())
         self._establish(self.request, accept, self.request.user_information.maximum_length)
         self._carry_out()

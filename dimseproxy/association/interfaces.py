@@ -7,6 +7,8 @@ An inbound produces `IAssociation`s, an outbound answers `associate`, and the re
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from functools import lru_cache
+from types import MappingProxyType
 
 from attrs import field, frozen
 from twisted.internet.defer import Deferred
@@ -14,7 +16,7 @@ from zope.interface import Attribute, Interface
 
 from dimseproxy.dimse.parts import Part
 from dimseproxy.errors import AssociationAborted, Rejection
-from dimseproxy.ul.pdu import AssociateAccept, AssociateRequest
+from dimseproxy.ul.pdu import AnsweredContext, AssociateAccept, AssociateRequest, ProposedContext
 
 
 @frozen
@@ -50,12 +52,21 @@ class Established:
 
     @contexts.default
     def _contexts(self) -> Mapping[int, AcceptedContext]:
-        proposed = {context.context_id: context.abstract_syntax for context in self.request.contexts}
-        return {
-            context.context_id: AcceptedContext(proposed[context.context_id], context.transfer_syntax)
-            for context in self.accept.contexts
-            if context.accepted and context.context_id in proposed
+        return _accepted(self.request.contexts, self.accept.contexts)
+
+
+@lru_cache(64)
+def _accepted(
+    proposed: tuple[ProposedContext, ...], answered: tuple[AnsweredContext, ...]
+) -> Mapping[int, AcceptedContext]:
+    abstract_syntaxes = {context.context_id: context.abstract_syntax for context in proposed}
+    return MappingProxyType(
+        {
+            context.context_id: AcceptedContext(abstract_syntaxes[context.context_id], context.transfer_syntax)
+            for context in answered
+            if context.accepted and context.context_id in abstract_syntaxes
         }
+    )
 
 
 class IAssociationUser(Interface):

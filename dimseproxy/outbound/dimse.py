@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from attrs import evolve, frozen
+from attrs import frozen
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
@@ -17,6 +17,7 @@ from dimseproxy.association.limits import Limits
 from dimseproxy.association.protocol import Association
 from dimseproxy.association.requested import RequestedAssociation
 from dimseproxy.errors import AssociationFailed, OutboundUnreachable
+from dimseproxy.ul.negotiation import announcing
 from dimseproxy.ul.pdu import AssociateRequest
 
 
@@ -58,7 +59,7 @@ class DimseOutbound:
         """
         own = self.limits.max_pdu_length
         if not 0 < request.user_information.maximum_length <= own:
-            request = evolve(request, user_information=evolve(request.user_information, maximum_length=own))
+            request = announcing(request, own)
         association = RequestedAssociation(self.deadlines, self.limits, request)
         association.when_gone = when_gone
         connecting = self.endpoint.connect(_RequestFactory(association))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 
 from dimseproxy.association.interfaces import Peer
 from dimseproxy.association.peer_names import carries_name
@@ -26,6 +27,7 @@ IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 HostAddresses = Callable[[str], frozenset[IPAddress]]
 
 
+@lru_cache(1024)
 def parse_address(host: str) -> IPAddress | None:
     """An address in one form: an IPv4-mapped IPv6 address is the IPv4 address, a zone is left out."""
     try:

@@ -49,6 +49,7 @@ _IDENTITY_TYPES: Final = (int(SubItemType.USER_IDENTITY_REQUEST), int(SubItemTyp
 #: How many PDUs are remembered, each way; hostile ones cost their length and some 20 times that as values.
 _REMEMBERED: Final = 64
 _LONGEST_REMEMBERED: Final = 16 * 1024
+_decoded: Final[dict[tuple[int, bytes], Pdu]] = {}
 
 
 def encode(pdu: Pdu) -> bytes:
@@ -65,9 +66,14 @@ def decode(pdu_type: int, body: bytes) -> Pdu:
     @param body: what follows the six header bytes.
     @raise RemoteProtocolError: with the reason that the A-P-ABORT shall give.
     """
-    if len(body) <= _LONGEST_REMEMBERED and not _may_carry_identity(body):
-        return _decode_again(pdu_type, body)
-    return _decode(pdu_type, body)
+    pdu = _decoded.get((pdu_type, body))
+    if pdu is None:
+        pdu = _decode(pdu_type, body)
+        if len(body) <= _LONGEST_REMEMBERED and not _may_carry_identity(body):
+            if len(_decoded) >= _REMEMBERED:
+                del _decoded[next(iter(_decoded))]
+            _decoded[pdu_type, body] = pdu
+    return pdu
 
 
 def _encode(pdu: Pdu) -> bytes:
@@ -124,7 +130,6 @@ def _may_carry_identity(body: bytes) -> bool:
 
 
 _encode_again = lru_cache(_REMEMBERED)(_encode)
-_decode_again = lru_cache(_REMEMBERED)(_decode)
 
 
 def encode_ae_title(title: str) -> bytes:
