@@ -3,8 +3,7 @@ The embedded source: pseudonyms are made with a key, and kept in an encrypted ta
 
 A pseudonym is HMAC-SHA-256 under the key over namespace, NUL and original: the same every time, on every proxy with the
 same key, before and after a crash.  So it is known at once, and only what is reported as success waits for the disk.
-A UID is `2.25.` and the first 128 bits as a number (PS3.5 B.2); all else is the first 80 bits in base32, 16 characters
-that any text of DICOM may hold.
+It is the first 80 bits in base32, 16 characters that any text of DICOM may hold; UIDs go by their stems (`vault_uids`).
 
 The way back is the table: unique by pseudonym and by original, so that two originals never share a pseudonym.  In a
 SQLite file, rows wait for the table in a journal beside it, as encrypted as in the table, where they are as safe from a
@@ -34,6 +33,7 @@ from dimseproxy.pseudonyms.vault_entries import Entry, JournalledEntries, journa
 from dimseproxy.pseudonyms.vault_keys import FIRST, ROWS_TOGETHER, encrypt_anew, open_vault, take_in
 from dimseproxy.pseudonyms.vault_rows import (
     NAMESPACES,
+    STEMS,
     Place,
     VaultState,
     find_originals,
@@ -43,6 +43,7 @@ from dimseproxy.pseudonyms.vault_rows import (
     unpacked,
     write_rows,
 )
+from dimseproxy.pseudonyms.vault_uids import SplitUid, split
 from dimseproxy.storage.database import Database
 from dimseproxy.storage.errors import DatabaseRefused, DatabaseUnavailable
 from dimseproxy.storage.group_commit import MOST_QUEUED, GroupCommit
@@ -235,9 +236,10 @@ class Vault:
         values = {}
         waiting = []
         fresh: list[Entry] = []
+        uids = self._opened().uids
         try:
             for identity in originals:
-                original = Place(NAMESPACES[identity.kind], identity.value)
+                original, tail = _original(identity)
                 pseudonym = self._pseudonyms.get(original.key) or found.get(original)
                 if pseudonym is None:
                     entry = self._pending.get(original)
@@ -248,7 +250,7 @@ class Vault:
                     elif entry.group is not None:
                         waiting.append(entry)
                     pseudonym = entry.pseudonym.value
-                values[identity] = pseudonym
+                values[identity] = pseudonym if tail is None else uids.pseudonym(pseudonym, tail)
             self._keep(fresh)
         except (SourceUnavailable, SourceRefused, DatabaseUnavailable) as error:
             self._lost(fresh)
@@ -290,8 +292,7 @@ class Vault:
         """Those whose pseudonyms are known to be in the table, and those that may be there or not."""
         known = {}
         strangers = []
-        for identity in originals:
-            original = Place(NAMESPACES[identity.kind], identity.value)
+        for original, _ in map(_original, originals):
             pseudonym = self._pseudonyms.get(original.key)
             if pseudonym is not None:
                 # Held on to: it may be forgotten before the strangers have been looked for.
@@ -321,25 +322,33 @@ class Vault:
 
     async def _originals_of(self, pseudonyms: Collection[Identity]) -> Mapping[Identity, str]:
         state = self._opened()
-        values = {}
-        strangers: dict[Place, list[Identity]] = {}
+        asked: dict[Place, list[tuple[Identity, str | None]]] = {}
         for identity in pseudonyms:
-            pseudonym = Place(NAMESPACES[identity.kind], identity.value)
+            split = state.uids.split(identity.value) if identity.kind.is_uid else SplitUid(identity.value, "")
+            asked.setdefault(Place(NAMESPACES[identity.kind], split.stem), []).append((identity, split.tail))
+        found = {}
+        strangers = []
+        for pseudonym in asked:
             pending = self._pending_back.get(pseudonym)
             original = self._originals.get(pseudonym.key) if pending is None else pending.original.value
             if original is None:
-                strangers.setdefault(pseudonym, []).append(identity)
+                strangers.append(pseudonym)
             else:
-                values[identity] = original
+                found[pseudonym] = original
         if strangers:
             try:
-                found = await self._found(state, strangers)
+                looked_up = await self._found(state, strangers)
             except (DatabaseUnavailable, DatabaseRefused) as error:
                 raise _as_source_error(error) from None
-            for pseudonym, original in found.items():
+            for pseudonym, original in looked_up.items():
                 self._originals.put(pseudonym.key, original)
-                values.update(dict.fromkeys(strangers[pseudonym], original))
-        return values
+            found.update(looked_up)
+        return {
+            identity: original + tail
+            for pseudonym, original in found.items()
+            for identity, tail in asked[pseudonym]
+            if tail is not None
+        }
 
     async def _found(self, state: VaultState, pseudonyms: Collection[Place]) -> dict[Place, str]:
         """The originals that are in the table, or on their way there from another process."""
@@ -390,6 +399,14 @@ class Vault:
 
     def _refuse(self, refusal: SourceRefused) -> None:
         self._refusal = refusal
+
+
+def _original(identity: Identity) -> tuple[Place, str | None]:
+    """The original that has a row, and the tail of a UID."""
+    if identity.kind.is_uid:
+        stem, tail = split(identity.value)
+        return Place(STEMS, stem), tail
+    return Place(NAMESPACES[identity.kind], identity.value), None
 
 
 def _checked(nothing: None, entries: Sequence[Entry]) -> None:

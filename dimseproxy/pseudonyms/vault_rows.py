@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import cached_property
 from struct import Struct
 from struct import error as StructError
 from typing import Any, Final, NamedTuple
@@ -20,16 +21,17 @@ from sqlalchemy.dialects import postgresql, sqlite
 from dimseproxy.privacy.identity import Kind
 from dimseproxy.pseudonyms.interfaces import SourceRefused
 from dimseproxy.pseudonyms.keys import Key, Keys
+from dimseproxy.pseudonyms.vault_uids import STEM_LENGTH, UidCipher
 from dimseproxy.storage.tables import VAULT, VAULT_ENTRY
 
-#: A reference does not always say what its UID refers to, so all UIDs are of one namespace.
+#: A reference does not always say what its UID refers to, so all UIDs are of one namespace; its values are stems.
 NAMESPACES: Final = {kind: "uid" if kind.is_uid else kind.value for kind in Kind}
 
 #: Values in one condition; SQLite takes some 32,000.
 _MOST_ASKED: Final = 1_000
 
-_UID: Final = NAMESPACES[Kind.UID]
-_UID_BYTES: Final = 16
+#: The namespace of the stems of UIDs.
+STEMS: Final = NAMESPACES[Kind.UID]
 _TEXT_BYTES: Final = 10
 
 #: Key, lookup, seconds since 1970, and the lengths of namespace and pseudonym; the original is the rest.
@@ -80,6 +82,11 @@ class VaultState:
     def key(self) -> Key:
         """The current key."""
         return self.keys.newest
+
+    @cached_property
+    def uids(self) -> UidCipher:
+        """What makes the pseudonyms of UIDs, whatever the current key."""
+        return UidCipher(self.date_shift)
 
 
 class Row(NamedTuple):
@@ -148,10 +155,10 @@ def unpacked(record: bytes) -> Row:
 
 
 def pseudonym_of(state: VaultState, original: Place) -> str:
-    """The pseudonym that the current key makes."""
+    """The pseudonym that the current key makes: of the stem of a UID, its identifier (see `vault_uids`)."""
     digest = state.key.digest(_message(original))
-    if original.namespace == _UID:
-        return f"2.25.{int.from_bytes(digest[:_UID_BYTES], 'big')}"
+    if original.namespace == STEMS:
+        return digest[:STEM_LENGTH].hex()
     return base64.b32encode(digest[:_TEXT_BYTES]).decode()
 
 

@@ -25,6 +25,7 @@ from twisted.internet.task import react
 from dimseproxy.privacy.identity import Identity, Kind
 from dimseproxy.pseudonyms.keys import keys_from_own_file
 from dimseproxy.pseudonyms.vault import Vault
+from dimseproxy.pseudonyms.vault_uids import UidCipher
 from dimseproxy.storage.database import Database
 
 _Steps = Callable[[Any, Vault], Coroutine[Deferred[Any], Any, None]]
@@ -67,7 +68,7 @@ def talk(number: int, out: int) -> _Steps:
         while True:
             batch += 1
             # Every other original is one that earlier rounds had as well.
-            originals = [f"1.2.{number * (one % 2)}.{batch}.{one}" for one in range(_TOGETHER)]
+            originals = [f"1.2.{number * (one % 2)}.{batch}.{one}.1" for one in range(_TOGETHER)]
             answer = await vault.pseudonyms_of([Identity(Kind.INSTANCE, original) for original in originals])
             pseudonyms = {identity.value: pseudonym for identity, pseudonym in answer.values.items()}
             say("made", pseudonyms)
@@ -97,7 +98,13 @@ def killed(folder: Path, number: int, lines: int) -> tuple[list[list[str]], bool
 def has_journal(folder: Path, said: list[list[str]]) -> bool:
     """Whether something that was said to be kept is in a journal that the child left."""
     left = b"".join(path.read_bytes() for path in folder.glob("test.db-vault-*"))
-    return any(what == "kept" and pseudonym.encode() in left for what, _, pseudonym in said)
+    uids = uids_of(folder)
+    return any(what == "kept" and uids.split(pseudonym).stem.encode() in left for what, _, pseudonym in said)
+
+
+def uids_of(folder: Path) -> UidCipher:
+    """What makes the pseudonyms of UIDs there."""
+    return UidCipher(keys_from_own_file(folder / "privacy.key").oldest.date_shift)
 
 
 def look(folder: Path, made: dict[str, str], kept: dict[str, str], report: dict[str, object]) -> _Steps:
@@ -113,7 +120,8 @@ def look(folder: Path, made: dict[str, str], kept: dict[str, str], report: dict[
             await answer.kept
         await vault.settled()
         with sqlite3.connect(folder / "test.db") as connection:
-            rows = [pseudonym for (pseudonym,) in connection.execute("SELECT pseudonym FROM vault_entry")]
+            uids = uids_of(folder)
+            rows = [uids.pseudonym(stem, "") for (stem,) in connection.execute("SELECT pseudonym FROM vault_entry")]
             (report["integrity"],) = connection.execute("PRAGMA integrity_check").fetchone()
         readable = await vault.originals_of([Identity(Kind.INSTANCE, pseudonym) for pseudonym in rows])
         report["unreadable"] = len(rows) - len(readable)

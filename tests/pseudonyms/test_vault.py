@@ -9,6 +9,7 @@ from dimseproxy.privacy.identity import Identity, Kind
 from dimseproxy.pseudonyms import vault as vault_module
 from dimseproxy.pseudonyms.interfaces import IPseudonyms, Pseudonyms, SourceRefused, SourceUnavailable
 from dimseproxy.pseudonyms.vault import Vault
+from dimseproxy.pseudonyms.vault_uids import UidCipher
 from tests.pseudonyms.vaults import (
     ACCESSION,
     IDENTITIES,
@@ -20,6 +21,7 @@ from tests.pseudonyms.vaults import (
     OnPostgreSQL,
     VaultCase,
     back,
+    in_the_table,
     instances,
     itself,
     kept,
@@ -33,8 +35,9 @@ class PseudonymTests(VaultCase):
         verifyObject(IPseudonyms, await self.vault())
 
     async def test_that_of_a_uid(self) -> None:
-        digest = OLD.digest(b"uid\0" + STUDY.value.encode())
-        expected = f"2.25.{int(digest[:16].hex(), 16)}"
+        stem, tail = STUDY.value[:-1], STUDY.value[-1]
+        identifier = OLD.digest(b"uid\0" + stem.encode())[:10].hex()
+        expected = UidCipher(OLD.date_shift).pseudonym(identifier, tail)
         self.assertEqual(await made(await self.vault(), [STUDY]), {STUDY: expected})
 
     async def test_that_of_a_text(self) -> None:
@@ -47,8 +50,9 @@ class PseudonymTests(VaultCase):
         self.assertEqual(
             [pseudonyms[identity] for identity in IDENTITIES],
             [
-                "2.25.209820737069766040926487385656577776500",
-                "2.25.269181850743527612039008526771896949776",
+                # As openssl's HKDF by hand, and `openssl enc -aes-256-ecb -nopad`, make them.
+                "2.25.276069648148635822273579198416702761822",
+                "2.25.3794299348253607409378261521074912656",
                 "V6FYAGQNYI5OS5EQ",
                 "VSNMT4BSPRSAPNO4",
             ],
@@ -100,7 +104,8 @@ class KeptTests(VaultCase):
             await self.kill(vault)
             await self.vault()
         rows = await self.database.read(execute("SELECT pseudonym FROM vault_entry"))
-        self.assertEqual({pseudonym for (pseudonym,) in rows}, set(answer.values.values()))
+        there = {in_the_table(identity, pseudonym) for identity, pseudonym in answer.values.items()}
+        self.assertEqual({pseudonym for (pseudonym,) in rows}, there)
 
     async def test_what_is_in_the_table_is_kept_already(self) -> None:
         vault = await self.vault()
@@ -149,6 +154,59 @@ class KeptTests(VaultCase):
         self.assertEqual(await back(await self.vault(name="two"), pseudonyms), {})
 
 
+class StemTests(VaultCase):
+    """A row for all UIDs that differ in their last digits only."""
+
+    series = tuple(Identity(Kind.INSTANCE, f"1.2.3.20260101.{number}") for number in range(1, 301))
+
+    async def test_a_series_has_one_row(self) -> None:
+        vault = await self.vault()
+        pseudonyms = await made(vault, self.series)
+        self.assertEqual(len(set(pseudonyms.values())), 300)
+        self.assertEqual(await self.database.read(execute("SELECT count(*) FROM vault_entry")), [(1,)])
+        self.assertEqual(await back(await self.vault(), pseudonyms), itself(self.series))
+
+    async def test_after_the_first_nothing_waits_for_the_disk(self) -> None:
+        vault = await self.vault()
+        await made(vault, self.series[:1])
+        self.assertIsNone((await vault.pseudonyms_of(self.series[1:])).kept)
+
+    async def test_who_comes_while_the_first_is_written_waits_with_it(self) -> None:
+        vault = await self.vault()
+        answers = [await vault.pseudonyms_of([one]) for one in self.series[:3]]
+        for answer in answers:
+            self.assertIsNotNone(answer.kept)
+            await kept(answer)
+
+    async def test_another_key_changes_none_of_them_and_makes_the_rest_alike(self) -> None:
+        before = await made(await self.vault(OLD), self.series)
+        rotated = await self.vault(NEW, OLD)
+        self.assertEqual(await made(rotated, self.series), before)
+        without_the_old = await self.vault(NEW)
+        self.assertEqual(await made(without_the_old, self.series), before)
+        self.assertEqual(await back(without_the_old, before), itself(self.series))
+
+    async def test_zeros_in_front_of_a_number_count(self) -> None:
+        uids = [Identity(Kind.UID, f"1.2.{zeros}7") for zeros in ("", "0", "00")]
+        vault = await self.vault()
+        pseudonyms = await made(vault, uids)
+        self.assertEqual(len(set(pseudonyms.values())), 3)
+        self.assertEqual(await back(vault, pseudonyms), itself(uids))
+
+    async def test_what_is_no_uid_comes_back_all_the_same(self) -> None:
+        texts = [Identity(Kind.UID, text) for text in ("1.2.", "x", "1" * 64, "1.2.3\0", "\u0661", "2.25.7", "0")]
+        vault = await self.vault()
+        pseudonyms = await made(vault, texts)
+        self.assertEqual(await back(await self.vault(), pseudonyms), itself(texts))
+
+    async def test_the_next_number_is_nobodys(self) -> None:
+        vault = await self.vault()
+        last = max((await made(vault, self.series)).values())
+        number = int(last.rpartition(".")[2])
+        near = [Identity(Kind.INSTANCE, f"2.25.{number + step}") for step in (-2, -1, 1, 2)]
+        self.assertEqual(await vault.originals_of(near), {})
+
+
 class RefusedTests(VaultCase):
     async def collides(self, answer: Pseudonyms, vault: Vault) -> None:
         """Wait until a collision was found: on writing to the table, which a journal stands before."""
@@ -179,7 +237,7 @@ class RefusedTests(VaultCase):
         await made(vault, [SERIES])
 
     async def test_a_pseudonym_that_is_known_to_be_anothers_is_refused_at_once(self) -> None:
-        self.patch(vault_module, "pseudonym_of", lambda state, original: "2.25.4711")
+        self.patch(vault_module, "pseudonym_of", lambda state, original: "4711" * 5)
         vault = await self.vault()
         first = await vault.pseudonyms_of([STUDY])
         self.failureResultOf(vault.pseudonyms_of([SERIES]), SourceRefused)
@@ -286,8 +344,8 @@ class WayBackTests(VaultCase):
             execute(
                 "UPDATE vault_entry SET original = (SELECT original FROM vault_entry WHERE pseudonym = :other)"
                 " WHERE pseudonym = :one",
-                one=pseudonyms[STUDY],
-                other=pseudonyms[SERIES],
+                one=in_the_table(STUDY, pseudonyms[STUDY]),
+                other=in_the_table(SERIES, pseudonyms[SERIES]),
             )
         )
         await self.assertFailure(back(await self.vault(), pseudonyms), SourceRefused)
@@ -307,6 +365,10 @@ class PostgreSQLPseudonymTests(OnPostgreSQL, PseudonymTests):
 
 
 class PostgreSQLKeptTests(OnPostgreSQL, KeptTests):
+    pass
+
+
+class PostgreSQLStemTests(OnPostgreSQL, StemTests):
     pass
 
 
@@ -331,5 +393,5 @@ class PostgreSQLWayBackTests(OnPostgreSQL, WayBackTests):
 #: Work: as if the pseudonym of the study had been made for somebody else.
 _another_original = execute(
     "UPDATE vault_entry SET lookup = original WHERE pseudonym = :pseudonym",
-    pseudonym=f"2.25.{int.from_bytes(OLD.digest(b'uid' + bytes(1) + STUDY.value.encode())[:16], 'big')}",
+    pseudonym=OLD.digest(b"uid\0" + STUDY.value[:-1].encode())[:10].hex(),
 )

@@ -16,6 +16,7 @@ from dimseproxy.privacy.identity import Identity, Kind
 from dimseproxy.pseudonyms.interfaces import Pseudonyms
 from dimseproxy.pseudonyms.keys import Key, Keys
 from dimseproxy.pseudonyms.vault import Vault
+from dimseproxy.pseudonyms.vault_uids import UidCipher
 from dimseproxy.storage.database import Database
 from dimseproxy.storage.errors import DatabaseUnavailable
 from tests.storage.databases import database
@@ -26,8 +27,8 @@ OLD = Key(bytes(range(32)))
 NEW = Key(bytes(range(50, 82)))
 NEWER = Key(bytes(range(100, 140)))
 
-STUDY = Identity(Kind.STUDY, "1.2.826.0.1.3680043.8.498.1")
-SERIES = Identity(Kind.SERIES, "1.2.826.0.1.3680043.8.498.2")
+STUDY = Identity(Kind.STUDY, "1.2.826.0.1.3680043.8.498.1.1")
+SERIES = Identity(Kind.SERIES, "1.2.826.0.1.3680043.8.498.2.1")
 PATIENT = Identity(Kind.PATIENT, "Müller-4711")
 ACCESSION = Identity(Kind.ACCESSION, "Müller-4711")
 IDENTITIES = (STUDY, SERIES, PATIENT, ACCESSION)
@@ -139,9 +140,14 @@ def back(vault: Vault, pseudonyms: dict[Identity, str]) -> Deferred[dict[Identit
     return ensureDeferred(ask())
 
 
+def in_the_table(identity: Identity, pseudonym: str, key: Key = OLD) -> str:
+    """What the table has of the pseudonym of an original, in a vault whose first key this is."""
+    return UidCipher(key.date_shift).split(pseudonym).stem if identity.kind.is_uid else pseudonym
+
+
 def instances(count: int, root: str = "1.2.3") -> list[Identity]:
-    """As many originals of one kind."""
-    return [Identity(Kind.INSTANCE, f"{root}.{number}") for number in range(count)]
+    """As many originals of one kind, each with a stem of its own."""
+    return [Identity(Kind.INSTANCE, f"{root}.{number}.1") for number in range(count)]
 
 
 def itself(identities: Iterable[Identity]) -> dict[Identity, str]:
