@@ -5,7 +5,6 @@ What all messages that cross a border have in common: their command set, the que
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Set
-from functools import cached_property
 from typing import Final
 
 from twisted.logger import Logger
@@ -48,6 +47,7 @@ class CrossingMessage:
         self._is_working = False
         self._refusal: tuple[int, str] | None = None
         self._request: CrossedRequest | None = None
+        self._mapped: dict[Element, str] | None = None
 
     @property
     def is_void(self) -> bool:
@@ -86,9 +86,15 @@ class CrossingMessage:
             or command_set.sop_class == INVENTORY_CREATION
         )
 
-    @cached_property
+    @property
     def _instances(self) -> dict[Element, str]:
         """The SOP instance UIDs of the command that stand for something else on the other side."""
+        # `cached_property` of Python 3.11 takes a lock each time.
+        if self._mapped is None:
+            self._mapped = self._mapped_instances()
+        return self._mapped
+
+    def _mapped_instances(self) -> dict[Element, str]:
         found: dict[Element, str] = {}
         if not self._way.privacy.maps_instances:
             return found
