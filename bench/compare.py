@@ -18,6 +18,7 @@ from bench.processes import free_port
 from bench.samples import paired_ratio, summarise
 from bench.speed import Measured, measure
 from bench.subjects import (
+    BLIND,
     DIMSEPROXY,
     DIMSEPROXY_TLS,
     DIRECT,
@@ -37,6 +38,7 @@ SUBJECTS = (
     DIRECT,
     HAPROXY,
     HAPROXY_TLS,
+    BLIND,
     FORWARDER,
     PYNETDICOM,
     PYNETDICOM_PSEUDONYMS,
@@ -125,6 +127,8 @@ def run_table(options: Options, directory: Path) -> list[Report]:
     remarks = (
         "CPU and memory are the proxy's, of all its processes; the peers share the machine with it",
         "how many times a pynetdicom proxy is judged by `load`, whose peers are not the limit: here they are",
+        f"{BLIND}: looks at nothing and knows no DICOM; what is between it and {DIMSEPROXY} is ours",
+        "the objects' new instance UIDs are numbered, as those of scanners are: the vault keeps a row for all of a run",
         f"{FORWARDER}: until the last byte is at the sink; its storescu was answered before",
         *((f"drawn in {drawn.name}",) if options.plots else ()),
     )

@@ -15,6 +15,7 @@ from bench.options import Options
 from bench.samples import in_turn, paired_ratio, percentile, summarise
 from bench.scp import start_raw_sink
 from bench.subjects import (
+    BLIND,
     DIMSEPROXY,
     DIRECT,
     GATEWAY,
@@ -49,7 +50,7 @@ class Kind:
         return options.subjects((*SUBJECTS, *(PYNETDICOM_SUBJECTS if self.pynetdicom else ())))
 
 
-SUBJECTS = (DIRECT, HAPROXY, HAPROXY_ONE, DIMSEPROXY, GATEWAY)
+SUBJECTS = (DIRECT, HAPROXY, HAPROXY_ONE, BLIND, DIMSEPROXY, GATEWAY)
 PYNETDICOM_SUBJECTS = (PYNETDICOM, PYNETDICOM_PSEUDONYMS)
 KINDS = (
     Kind("associate, C-ECHO, release: 1 caller", Load(1, echo, once=True), CHURN_TARGET),

@@ -20,6 +20,7 @@ DIRECT = "direct"
 HAPROXY = "HAProxy"
 HAPROXY_ONE = "HAProxy nbthread 1"
 HAPROXY_TLS = "HAProxy TLS"
+BLIND = "blind relay in Twisted"
 PYNETDICOM = "pynetdicom proxy"
 PYNETDICOM_PSEUDONYMS = "pynetdicom proxy, pseudonyms"
 DIMSEPROXY = "dimseproxy"
@@ -92,7 +93,9 @@ def start(name: str, sink: int, directory: Path, others: Mapping[str, str] | Non
     if name in (HAPROXY, HAPROXY_ONE, HAPROXY_TLS):
         server = start_haproxy(port, sink, directory, one_thread=name == HAPROXY_ONE, certificates=certificates)
         return Subject(name, port, server, ca)
-    if name in (PYNETDICOM, PYNETDICOM_PSEUDONYMS):
+    if name == BLIND:
+        command = [sys.executable, "-m", "bench.blind", str(port), str(sink)]
+    elif name in (PYNETDICOM, PYNETDICOM_PSEUDONYMS):
         database = [str(directory / f"pynetdicom.{port}.sqlite")] if name in PSEUDONYMISING else []
         command = [sys.executable, "-m", "bench.pynetdicom_proxy", str(port), str(sink), *database]
     elif others and name in others:
