@@ -279,7 +279,7 @@ class Call:
             filters.append(GetsByMove(opens, reception.retrieves, syntaxes, caller, own, answer))
         destination = find(originator)
         if STORAGE_COMMITMENT_PUSH in abstract.values() and destination is not None:
-            filters.append(CommitmentsThrough(syntaxes, self._name, destination, reception.commitments))
+            filters.append(CommitmentsThrough(syntaxes, self._name, destination, reception.commitments, answer))
         return filters
 
     # The caller, while the outbound is asked

@@ -415,7 +415,7 @@ class Delivery:
             message.retrieve.account(status, message.sop_instance)
         elif message.transaction and is_done(status):
             # Else the outbound may report again.
-            self._commitments.close(message.transaction)
+            self._commitments.close(self._outbound, message.transaction)
 
     # The end
 

@@ -11,7 +11,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable
 from typing import Final
 
-from attrs import define, field, frozen
+from attrs import define, field
 
 from dimseproxy.dimse.command_set import CommandSet, Element
 from dimseproxy.dimse.status import Status, is_done, is_pending
@@ -242,38 +242,45 @@ def _share(retrieves: list[Retrieve]) -> None:
             each.sent, each.is_shared = together, True
 
 
-@frozen
-class Commitment:
-    """A storage commitment that an outbound will report on (PS3.4 J.3)."""
-
-    outbound: str
-    destination: Destination
-
-
 class Commitments:
     """
-    The storage commitments that were asked for, of all associations, by transaction UID.
+    The storage commitments that an outbound will report on (PS3.4 J.3), of all associations, by Transaction UID.
+
+    A report says no more than that UID.  So one that an application waits for is no other application's, nor its own by
+    another title of the proxy or under another privacy policy, as long as the report is to come.
 
     @param elsewhere: the other workers.
     """
 
     def __init__(self, elsewhere: Elsewhere | None = None) -> None:
         self._elsewhere = Nowhere() if elsewhere is None else elsewhere
-        self._open: OrderedDict[str, Commitment] = OrderedDict()
+        #: The destinations of the reports, by outbound and Transaction UID.
+        self._open: OrderedDict[tuple[str, str], Destination] = OrderedDict()
 
-    def open(self, transaction: str, outbound: str, destination: Destination) -> None:
-        """An application asked the outbound for this."""
-        self.close(transaction)
-        if len(self._open) >= MAX_COMMITMENTS:
-            self.close(next(iter(self._open)))
-        self._open[transaction] = Commitment(outbound, destination)
-        self._elsewhere.commitment_opened(outbound, transaction)
+    def open(self, outbound: str, transaction: str, destination: Destination) -> None:
+        """
+        An application asks the outbound for this; it may ask again.
 
-    def close(self, transaction: str) -> None:
+        @raise OperationRefused: the Transaction UID is another's.
+        """
+        key = outbound, transaction
+        if key not in self._open:
+            # Noticed first: of two workers that are asked at once none may overlook the other.
+            self._elsewhere.commitment_opened(outbound, transaction, destination)
+            if self._elsewhere.commitment_is_anothers(outbound, transaction, destination):
+                self._elsewhere.commitment_closed(outbound, transaction)
+                raise _duplicate()
+            if len(self._open) >= MAX_COMMITMENTS:
+                self.close(*next(iter(self._open)))
+        elif self._open[key].key != destination.key:
+            raise _duplicate()
+        self._open[key] = destination
+        self._open.move_to_end(key)
+
+    def close(self, outbound: str, transaction: str) -> None:
         """It was reported."""
-        commitment = self._open.pop(transaction, None)
-        if commitment is not None:
-            self._elsewhere.commitment_closed(commitment.outbound, transaction)
+        if self._open.pop((outbound, transaction), None) is not None:
+            self._elsewhere.commitment_closed(outbound, transaction)
 
     def find(self, outbound: str, transaction: str, elsewhere: Elsewhere | None = None) -> Destination | None:
         """
@@ -281,13 +288,17 @@ class Commitments:
 
         @param elsewhere: where it may have been asked for, too.
         """
-        commitment = self._open.get(transaction)
-        if commitment is not None and commitment.outbound == outbound:
-            return commitment.destination
+        destination = self._open.get((outbound, transaction))
+        if destination is not None:
+            return destination
         return None if elsewhere is None else elsewhere.commitment(outbound, transaction)
 
     def are_awaited_from(self, outbound: str, elsewhere: Elsewhere | None = None) -> bool:
         """Whether anybody waits for a report of this outbound."""
-        if any(each.outbound == outbound for each in self._open.values()):
+        if any(each == outbound for each, _ in self._open):
             return True
         return elsewhere is not None and elsewhere.awaits_reports(outbound)
+
+
+def _duplicate() -> OperationRefused:
+    return OperationRefused(Status.INVALID_ARGUMENT_VALUE, "Duplicate Transaction UID")

@@ -191,9 +191,11 @@ class House:
     def ways(self) -> Ways:
         return Ways({"pacs": self.pacs}, self.applications, {"pacs": PACS_HOST}, known_addresses)
 
-    def call(self, *abstract_syntaxes: str, calling: str = "CLIENT", called: str = "SHIELD") -> FakeIncoming:
+    def call(
+        self, *abstract_syntaxes: str, calling: str = "CLIENT", called: str = "SHIELD", host: str = CALLER_HOST
+    ) -> FakeIncoming:
         """A caller, already answered where the PACS answers by itself."""
-        caller = FakeIncoming(a_request(*abstract_syntaxes, calling=calling, called=called))
+        caller = FakeIncoming(a_request(*abstract_syntaxes, calling=calling, called=called), host)
         self.reception.incoming(caller)
         return caller
 

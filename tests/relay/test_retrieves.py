@@ -3,6 +3,7 @@ from __future__ import annotations
 from twisted.trial.unittest import TestCase
 
 from dimseproxy.dimse.command_set import CommandField, CommandSet, Element
+from dimseproxy.dimse.status import Status
 from dimseproxy.errors import OperationRefused
 from dimseproxy.relay import retrieves as module
 from dimseproxy.relay.destinations import ApplicationDestination
@@ -239,7 +240,7 @@ class AlikeTests(TestCase):
 class CommitmentsTests(TestCase):
     def setUp(self) -> None:
         self.commitments = Commitments()
-        self.commitments.open("1.1", "pacs", ONE)
+        self.commitments.open("pacs", "1.1", ONE)
 
     def test_is_found(self) -> None:
         self.assertIs(self.commitments.find("pacs", "1.1"), ONE)
@@ -248,15 +249,34 @@ class CommitmentsTests(TestCase):
         self.assertIsNone(self.commitments.find("other", "1.1"))
 
     def test_is_closed(self) -> None:
-        self.commitments.close("1.1")
+        self.commitments.close("pacs", "1.1")
         self.assertIsNone(self.commitments.find("pacs", "1.1"))
 
     def test_closing_twice_is_no_mistake(self) -> None:
-        self.commitments.close("1.1")
-        self.commitments.close("1.1")
+        self.commitments.close("pacs", "1.1")
+        self.commitments.close("pacs", "1.1")
         self.assertFalse(self.commitments.are_awaited_from("pacs"))
 
     def test_the_oldest_are_forgotten(self) -> None:
         self.patch(module, "MAX_COMMITMENTS", 1)
-        self.commitments.open("1.2", "pacs", TWO)
+        self.commitments.open("pacs", "1.2", TWO)
         self.assertIsNone(self.commitments.find("pacs", "1.1"))
+
+    def test_one_of_another_outbound_is_kept_apart(self) -> None:
+        self.commitments.open("other", "1.1", TWO)
+        self.assertIs(self.commitments.find("pacs", "1.1"), ONE)
+        self.assertIs(self.commitments.find("other", "1.1"), TWO)
+
+    def test_one_that_another_waits_for_is_refused(self) -> None:
+        with self.assertRaises(OperationRefused) as raised:
+            self.commitments.open("pacs", "1.1", TWO)
+        self.assertEqual(raised.exception.status, Status.INVALID_ARGUMENT_VALUE)
+        self.assertIs(self.commitments.find("pacs", "1.1"), ONE)
+
+    def test_one_that_is_asked_for_again_is_the_newest(self) -> None:
+        self.patch(module, "MAX_COMMITMENTS", 2)
+        self.commitments.open("pacs", "1.2", TWO)
+        self.commitments.open("pacs", "1.1", ONE)
+        self.commitments.open("pacs", "1.3", TWO)
+        self.assertIsNone(self.commitments.find("pacs", "1.2"))
+        self.assertIs(self.commitments.find("pacs", "1.1"), ONE)

@@ -78,7 +78,9 @@ class LayoutTests(BoardTestCase):
         self.assertLessEqual(end * module.WORD, self.parent.retrieves(1) * module.WORD - PAGESIZE)
 
     def test_commitments_end_before_accounts_begin(self) -> None:
-        self.assertLessEqual(self.parent.commitments(0) + module.COMMITMENT_SLOTS, self.parent.accounts(0))
+        self.assertLessEqual(
+            self.parent.commitments(0) + module.COMMITMENT_SLOTS * module.COMMITMENT_WORDS, self.parent.accounts(0)
+        )
 
     def test_each_of_two_workers_may_put_up_all_that_it_may_have(self) -> None:
         self.assertLessEqual(MAX_RETRIEVES // 2, module.RETRIEVE_SLOTS)
@@ -297,13 +299,17 @@ class DigestTests(BoardTestCase):
 class FindingTests(BoardTestCase):
     def test_a_word(self) -> None:
         self.workers[0].words[1000] = 0x1234
-        self.assertTrue(self.workers[1].find(0x1234, 900, 1001))
+        self.assertEqual(self.workers[1].find(0x1234, 900, 1001), 1000)
 
     def test_not_behind_the_end(self) -> None:
         self.workers[0].words[1000] = 0x1234
-        self.assertFalse(self.workers[1].find(0x1234, 900, 1000))
+        self.assertIsNone(self.workers[1].find(0x1234, 900, 1000))
 
     def test_not_across_two_words(self) -> None:
         self.workers[0].words[1000] = 0x1122334455667788
         self.workers[0].words[1001] = 0x1122334455667788
-        self.assertFalse(self.workers[1].find(0x5566778811223344, 900, 1100))
+        self.assertIsNone(self.workers[1].find(0x5566778811223344, 900, 1100))
+
+    def test_only_where_a_slot_begins(self) -> None:
+        self.workers[0].words[1001] = self.workers[0].words[1004] = 0x1234
+        self.assertEqual(self.workers[1].find(0x1234, 900, 1100, 2), 1004)

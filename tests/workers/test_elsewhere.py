@@ -17,6 +17,7 @@ from dimseproxy.workers.notices import MAX_STUDIES
 from tests.association.playing import COMMITMENT, CT, GET, MOVE, VERIFICATION, a_request, command, fragment, response
 from tests.relay.data_sets import an_object, identifier, report
 from tests.relay.fakes import FakeAssociation, FakeIncoming, House
+from tests.relay.test_commitments import action
 from tests.relay.test_deliveries import data, delivered, statuses, stored
 from tests.relay.test_moves import move, moved
 from tests.workers.house import FakePassing, WorkersTestCase
@@ -446,6 +447,18 @@ class CommitmentTests(WorkersTestCase):
         passed_on.hears(request, fragment(report("1.2.3")))
         self.houses[0].applications["CLIENT"].associations[0].hears(response(CommandField.N_EVENT_REPORT_RSP, 5))
         self.assertEqual(self.houses[1].deliver(COMMITMENT).rejection, NO_REASON_GIVEN)
+
+    def test_another_application_cannot_ask_another_worker_under_its_transaction(self) -> None:
+        other = self.houses[1].call(COMMITMENT, calling="OTHER", host="192.0.2.8")
+        other.hears(action("1.2.3"))
+        self.assertEqual((statuses(other), self.houses[1].pacs.associations[0].sent), ([0x0115], []))
+        self._report("1.2.3")
+        self.assertEqual(self.passing[1].workers[0].associations[0].commands, ["N-EVENT-REPORT-RQ"])
+
+    def test_it_may_itself(self) -> None:
+        again = self.houses[1].call(COMMITMENT)
+        again.hears(action("1.2.3"))
+        self.assertEqual(self.houses[1].pacs.associations[0].commands, ["N-ACTION-RQ"])
 
     def test_one_whose_worker_is_dead_is_not_awaited(self) -> None:
         self.board.clear(0)
