@@ -240,7 +240,7 @@ class Call:
         answer = relay.answer_caller
         originator = request.calling_ae_title
         titles = (reception.settings.ae_title, *outbound.move_titles)
-        opens = reception.open_retrieve(self._name, titles, originator, relay.silence.broken)
+        opens = reception.open_retrieve(self._name, titles, originator, relay)
         known_as = request.called_ae_title
 
         def find(title: str) -> ApplicationDestination | None:

@@ -251,11 +251,11 @@ class Reception:
             relay.drain()
 
     def open_retrieve(
-        self, name: str, titles: tuple[str, ...], originator: str, progress: Callable[[], None]
+        self, name: str, titles: tuple[str, ...], originator: str, relay: Relay
     ) -> Callable[..., Retrieve]:
         """What a filter opens its retrieves with."""
         return lambda message_id, destination: self._retrieves.open(
-            name, titles, originator, message_id, destination, progress
+            name, titles, originator, message_id, destination, relay.silence.broken, relay.callers_own
         )
 
     @property

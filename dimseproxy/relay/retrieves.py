@@ -8,7 +8,7 @@ that the Move Originator fields of a sub-operation (PS3.7 9.1.1.1) name it exact
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final
 
 from attrs import define, field
@@ -144,21 +144,31 @@ class Retrieves:
         originator_message_id: int,
         destination: Destination,
         progress: Callable[[], None] = lambda: None,
+        callers_own: Collection[int] = (),
     ) -> Retrieve:
         """
         Lease a message id, and of the proxy's titles that the outbound knows the one that tells most: a free one, or
         else one of the same destination, or else the one with the fewest.
 
+        @param callers_own: the message ids under which requests of the caller are under way, on the same association.
         @raise OperationRefused: where too many are open.
         """
         if len(self._open) >= MAX_RETRIEVES // self._elsewhere.workers:
             raise OperationRefused(Status.OUT_OF_RESOURCES, "Too many retrieves")
-        message_id = self._elsewhere.lease(self._open)
+        message_id = self._lease(callers_own)
         title = titles[0] if len(titles) == 1 else self._title(outbound, titles, destination)
         retrieve = Retrieve(outbound, message_id, title, originator, originator_message_id, destination, progress)
         self._open[message_id] = retrieve
         self._elsewhere.opened(retrieve)
         return retrieve
+
+    def _lease(self, callers_own: Collection[int]) -> int:
+        # Those that are leased differ: one of so many is not the caller's, unless it has all that there are.
+        for _ in range(len(callers_own) + 1):
+            message_id = self._elsewhere.lease(self._open)
+            if message_id not in callers_own:
+                return message_id
+        raise OperationRefused(Status.OUT_OF_RESOURCES, "No message id is free")
 
     def _title(self, outbound: str, titles: tuple[str, ...], destination: Destination) -> str:
         def use_of(title: str) -> tuple[bool, int]:

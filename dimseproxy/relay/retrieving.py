@@ -81,9 +81,13 @@ class MovesThrough(Refusing):
             return (part,)
         command_set = part.command_set
         if command_set.command_field == CommandField.C_CANCEL_RQ:
-            return (Command(part.context_id, self._outward_cancel(command_set)),)
+            cancel = self._outward_cancel(command_set)
+            return () if cancel is None else (Command(part.context_id, cancel),)
         if self._concerns(command_set.command_field):
             return self._retrieve(part)
+        if command_set.message_id in self._by_own_id and not command_set.is_response:
+            # The outbound would be asked for two things under one message id (PS3.7 9.1.4.1.1).
+            return self.refuse(part, Status.DUPLICATE_INVOCATION, "Message id in use")
         return (part,)
 
     def inward(self, part: Part) -> Sequence[Part]:
@@ -146,11 +150,12 @@ class MovesThrough(Refusing):
             self.wants_outward = True
         return (Command(request.context_id, self._outward_request(command_set, retrieve)),)
 
-    def _outward_cancel(self, command_set: CommandSet) -> CommandSet:
+    def _outward_cancel(self, command_set: CommandSet) -> CommandSet | None:
+        """As it goes out; None for one that came too late, and would meet a retrieve that it does not mean."""
         for retrieve in self._by_own_id.values():
             if retrieve.originator_message_id == command_set.responds_to:
                 return command_set.replace({Element.MESSAGE_ID_BEING_RESPONDED_TO: retrieve.message_id})
-        return command_set
+        return None if command_set.responds_to in self._by_own_id else command_set
 
     def _close(self, retrieve: Retrieve) -> None:
         self._retrieves.close(retrieve)
