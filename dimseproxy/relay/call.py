@@ -279,7 +279,8 @@ class Call:
             filters.append(GetsByMove(opens, reception.retrieves, syntaxes, caller, own, answer))
         destination = find(originator)
         if STORAGE_COMMITMENT_PUSH in abstract.values() and destination is not None:
-            filters.append(CommitmentsThrough(syntaxes, self._name, destination, reception.commitments, answer))
+            alike = reception.outbounds_alike(self._name)
+            filters.append(CommitmentsThrough(syntaxes, self._name, alike, destination, reception.commitments, answer))
         return filters
 
     # The caller, while the outbound is asked

@@ -21,7 +21,7 @@ from dimseproxy.dimse.status import Status, is_done, is_pending
 from dimseproxy.errors import OperationRefused
 from dimseproxy.relay.destinations import CallerDestination, Destination, FindApplication
 from dimseproxy.relay.filters import Answer, Refusing
-from dimseproxy.relay.retrieves import Commitments, Retrieve, Retrieves
+from dimseproxy.relay.retrieves import Commitments, Outbounds, Retrieve, Retrieves
 
 #: How many C-MOVEs or C-GETs may be under way on one association.
 MAX_RETRIEVES_OF_A_CALLER: Final = 64
@@ -229,7 +229,7 @@ class CommitmentsThrough(Refusing):
     A request waits here until its Transaction UID is known, for it may be another's.
 
     @param transfer_syntaxes: of the accepted contexts, by id.
-    @param outbound: the name of the one that is asked.
+    @param outbound: the name of the one that is asked; `alike` those of others that may be the same PACS.
     @param destination: the application.
     """
 
@@ -237,6 +237,7 @@ class CommitmentsThrough(Refusing):
         self,
         transfer_syntaxes: Mapping[int, str],
         outbound: str,
+        alike: Outbounds,
         destination: Destination,
         commitments: Commitments,
         answer: Answer,
@@ -244,6 +245,7 @@ class CommitmentsThrough(Refusing):
         super().__init__(answer)
         self._transfer_syntaxes = transfer_syntaxes
         self._outbound = outbound
+        self._alike = alike
         self._destination = destination
         self._commitments = commitments
         #: A request, and what there is of its data set, until `_head` knows whose it is.
@@ -305,7 +307,7 @@ class CommitmentsThrough(Refusing):
 
     def _note(self, message_id: int, transaction: str) -> None:
         if transaction:
-            self._commitments.open(self._outbound, transaction, self._destination)
+            self._commitments.open(self._outbound, transaction, self._destination, self._alike)
             self._asked[message_id] = transaction
 
     def _reported(self, transaction: tuple[str, ...]) -> None:
@@ -313,6 +315,6 @@ class CommitmentsThrough(Refusing):
             self._forget(uid)
 
     def _forget(self, transaction: str) -> None:
-        destination = self._commitments.find(self._outbound, transaction)
+        destination = self._commitments.find((self._outbound,), transaction)
         if destination is not None and destination.key == self._destination.key:
-            self._commitments.close(self._outbound, transaction)
+            self._commitments.close((self._outbound,), transaction)

@@ -168,12 +168,12 @@ class MovesThroughTests(TestCase):
     def test_nothing_of_a_caller_that_is_gone_is_left(self) -> None:
         self.caller.hears(move())
         self.caller.ends()
-        self.assertEqual(self.house.reception.retrieves.candidates("pacs", "DIMSEPROXY"), [])
+        self.assertEqual(self.house.reception.retrieves.candidates(("pacs",), "DIMSEPROXY"), [])
 
     def test_nothing_is_left_when_it_is_answered(self) -> None:
         self.caller.hears(move())
         self.pacs.hears(moved())
-        self.assertEqual(self.house.reception.retrieves.candidates("pacs", "DIMSEPROXY"), [])
+        self.assertEqual(self.house.reception.retrieves.candidates(("pacs",), "DIMSEPROXY"), [])
 
 
 class CallersOwnIdsTests(TestCase):
