@@ -44,6 +44,8 @@ LAST_LEASED: Final = 0
 #: How many slots, from the first on, have notices of C-MOVEs, or had some; and of commitments.
 RETRIEVES_END: Final = 1
 COMMITMENTS_END: Final = 2
+#: How often it has beaten: whether its reactor turns.
+BEATS: Final = 3
 
 #: As many as one of two workers may have under way.
 RETRIEVE_SLOTS: Final = 8_192
@@ -246,6 +248,11 @@ class Board:
         if self.number is None:
             raise ValueError("the parent marks nothing")
         self.words[self._layout.region(self.number) + which] = value
+
+    def beat(self) -> None:
+        """Show the parent that our reactor turns."""
+        assert self.number is not None
+        self.set_mark(BEATS, self.mark(self.number, BEATS) + 1)
 
     def retrieves(self, number: int) -> int:
         """Where the slots of a worker's C-MOVEs begin, in words."""

@@ -14,6 +14,7 @@ from dimseproxy.relay.elsewhere import FIRST_MESSAGE_ID, LAST_MESSAGE_ID
 from dimseproxy.relay.retrieves import MAX_COMMITMENTS, MAX_RETRIEVES
 from dimseproxy.workers import board as module
 from dimseproxy.workers.board import (
+    BEATS,
     LAST_LEASED,
     RETRIEVES_END,
     Board,
@@ -261,6 +262,11 @@ class ClearingTests(BoardTestCase):
         self.parent.clear(0)
         self.assertEqual(self._attach(0).mark(0, LAST_LEASED), 0x8000)
 
+    def test_its_beats_are_gone(self) -> None:
+        self.workers[0].beat()
+        self.parent.clear(0)
+        self.assertEqual(self.parent.mark(0, BEATS), 0)
+
     def test_its_accounts_are_not(self) -> None:
         first, last = self.parent.accounts(0), self.parent.accounts(0) + module.ACCOUNTS * module.ACCOUNT_WORDS - 1
         self.workers[0].words[first] = self.workers[0].words[last] = 7
@@ -281,6 +287,13 @@ class ClearingTests(BoardTestCase):
             self.workers[0].words[index] = 1
         self.parent.clear(0)
         self.assertLess(os.fstat(self.parent.fd).st_blocks * 512, 65536)
+
+
+class BeatTests(BoardTestCase):
+    def test_each_worker_has_its_own(self) -> None:
+        for number in (0, 2, 2):
+            self.workers[number].beat()
+        self.assertEqual([self.parent.mark(number, BEATS) for number in range(3)], [1, 0, 2])
 
 
 class DigestTests(BoardTestCase):
