@@ -11,11 +11,13 @@ from dimseproxy.config import Settings
 #: Connections that wait to be accepted: with Twisted's 50, some of a thousand callers at once are accepted only after
 #: seconds.
 BACKLOG: Final = 1024
+#: What begins the endpoint string of a listener behind a load balancer.
+PROXIED: Final = "haproxy:"
 
 
 def with_backlog(listen: str) -> str:
     """The endpoint string of a TCP listener, with a backlog for bursts of callers unless it names one."""
-    is_tcp = listen.removeprefix("haproxy:").startswith("tcp")
+    is_tcp = listen.removeprefix(PROXIED).startswith("tcp")
     return f"{listen}:backlog={BACKLOG}" if is_tcp and ":backlog=" not in listen else listen
 
 

@@ -16,12 +16,13 @@ from twisted.internet.interfaces import (
 from dimseproxy.association.deadlines import Deadlines
 from dimseproxy.association.handshake import TLSClientEndpoint, TLSServerEndpoint
 from dimseproxy.association.limits import Limits
+from dimseproxy.association.proxied import ProxiedServerEndpoint
 from dimseproxy.association.tls import client_creator, server_creator
 from dimseproxy.config import Settings
 from dimseproxy.config.endpoints import connect_address
 from dimseproxy.config.settings import Application
 from dimseproxy.config.tls_settings import ClientTLS, ServerTLS
-from dimseproxy.endpoints import with_backlog
+from dimseproxy.endpoints import PROXIED, with_backlog
 from dimseproxy.outbound.dimse import DimseOutbound
 
 #: What an application is asked to send at most, in bytes.
@@ -47,7 +48,11 @@ class Wiring:
         @raise TLSSettingsError: its certificate or key cannot be used.
         """
         inbound = settings.inbound[name]
-        endpoint: IStreamServerEndpoint = serverFromString(self.listening, with_backlog(inbound.listen))
+        listen = with_backlog(inbound.listen)
+        # What a load balancer says is read by our own endpoint instead of Twisted's: see `proxied`.
+        endpoint: IStreamServerEndpoint = serverFromString(self.listening, listen.removeprefix(PROXIED))
+        if listen.startswith(PROXIED):
+            endpoint = ProxiedServerEndpoint(endpoint, self.reactor, settings.timeouts.artim)
         if inbound.tls is None:
             return endpoint
         return TLSServerEndpoint(

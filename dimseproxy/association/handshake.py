@@ -3,8 +3,8 @@ Endpoints that speak TLS, with a deadline for the handshake.
 
 An association behind them is connected when the handshake is complete, not before: its peer is then verified,
 its transport writable, and `getPeer()` is the real caller even after a PROXY header.  A handshake that fails
-never reaches it.  They stand on any stream endpoint: over `haproxy:tcp:...` the PROXY header comes in plain,
-TLS after it.
+never reaches it.  They stand on any stream endpoint: over a `ProxiedServerEndpoint` the PROXY header comes in
+plain, TLS after it.
 
     bytes -> TCP -> (PROXY header) -> TLS -> _Handshake, which then steps aside for -> the association
 """

@@ -24,7 +24,8 @@ class Peer:
     """
     Who is at the other end of the transport.
 
-    @ivar host: the IP address, the caller's own where a load balancer says it in a PROXY header.
+    @ivar host: the IP address, the caller's own where a load balancer says it in a PROXY header; words where it should
+        and does not.
     @ivar port: the TCP port.
     @ivar names: what its TLS certificate says (see `peer_names`), empty without one.
     """

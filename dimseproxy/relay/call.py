@@ -240,7 +240,7 @@ class Call:
         answer = relay.answer_caller
         originator = request.calling_ae_title
         titles = (reception.settings.ae_title, *outbound.move_titles)
-        opens = reception.open_retrieve(self._name, titles, originator, relay.silence.broken)
+        opens = reception.open_retrieve(self._name, titles, originator, relay)
         known_as = request.called_ae_title
 
         def find(title: str) -> ApplicationDestination | None:
@@ -279,7 +279,8 @@ class Call:
             filters.append(GetsByMove(opens, reception.retrieves, syntaxes, caller, own, answer))
         destination = find(originator)
         if STORAGE_COMMITMENT_PUSH in abstract.values() and destination is not None:
-            filters.append(CommitmentsThrough(syntaxes, self._name, destination, reception.commitments))
+            alike = reception.outbounds_alike(self._name)
+            filters.append(CommitmentsThrough(syntaxes, self._name, alike, destination, reception.commitments, answer))
         return filters
 
     # The caller, while the outbound is asked

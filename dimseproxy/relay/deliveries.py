@@ -41,7 +41,7 @@ from dimseproxy.errors import (
 from dimseproxy.relay.delivery_message import DeliveryMessage
 from dimseproxy.relay.destinations import Destination, DestinationLeg, restricted
 from dimseproxy.relay.elsewhere import FIRST_MESSAGE_ID, Asked, Elsewhere
-from dimseproxy.relay.retrieves import Commitments, Retrieves
+from dimseproxy.relay.retrieves import Commitments, Outbounds, Retrieves
 from dimseproxy.relay.silence import Silence
 from dimseproxy.ul.negotiation import inward_accept, refuse
 from dimseproxy.ul.pdu import AnsweredContext, AssociateAccept, ContextResult
@@ -57,7 +57,7 @@ _WITHOUT_OBJECTS: Final = frozenset((VERIFICATION, STORAGE_COMMITMENT_PUSH))
 class Delivery:
     """
     @param association: from the outbound.
-    @param outbound: the outbound's name.
+    @param outbounds: the names of those that it may be from.
     @param elsewhere: the other workers; None where one of them passes on what is ours.
     @param idle_seconds: how long it may lie idle, or wait for a destination's answer.
     @param when_over: called once at the end.
@@ -66,7 +66,7 @@ class Delivery:
     def __init__(
         self,
         association: IIncomingAssociation,
-        outbound: str,
+        outbounds: Outbounds,
         retrieves: Retrieves,
         commitments: Commitments,
         elsewhere: Elsewhere | None,
@@ -80,7 +80,7 @@ class Delivery:
         self._when_over = when_over
         self._silence = Silence(deadlines.clock.seconds())
         self._is_draining = False
-        self._outbound = outbound
+        self._outbounds = outbounds
         self._title = association.request.called_ae_title
         self._retrieves = retrieves
         self._commitments = commitments
@@ -156,7 +156,7 @@ class Delivery:
 
     def _awaited(self) -> list[Asked]:
         """The C-MOVEs whose objects may come here."""
-        return self._retrieves.candidates(self._outbound, self._title, self._elsewhere)
+        return self._retrieves.candidates(self._outbounds, self._title, self._elsewhere)
 
     def _answer(self) -> AssociateAccept:
         """
@@ -165,7 +165,7 @@ class Delivery:
         """
         request = self._association.request
         own = {VERIFICATION}
-        if self._commitments.are_awaited_from(self._outbound, self._elsewhere):
+        if self._commitments.are_awaited_from(self._outbounds, self._elsewhere):
             own.add(STORAGE_COMMITMENT_PUSH)
         answers = []
         for context in request.contexts:
@@ -202,7 +202,7 @@ class Delivery:
         self._current = message if command_set.has_data_set else None
         if command_set.command_field == CommandField.C_STORE_RQ:
             originator = command_set.number(Element.MOVE_ORIGINATOR_MESSAGE_ID)
-            retrieve = self._retrieves.find(self._outbound, self._title, originator, self._elsewhere)
+            retrieve = self._retrieves.find(self._outbounds, self._title, originator, self._elsewhere)
             if retrieve is not None:
                 self._direct_to_retrieve(message, retrieve)
             elif originator is None or originator < FIRST_MESSAGE_ID:
@@ -257,12 +257,12 @@ class Delivery:
     def _direct_by_head(self, message: DeliveryMessage, head: Head) -> None:
         if message.command.command_set.command_field == CommandField.C_STORE_RQ:
             study = head.first(STUDY_INSTANCE_UID)
-            retrieve = self._retrieves.find_by_study(self._outbound, self._title, study, self._elsewhere)
+            retrieve = self._retrieves.find_by_study(self._outbounds, self._title, study, self._elsewhere)
             if retrieve is not None:
                 self._direct_to_retrieve(message, retrieve)
             return
         message.transaction = head.first(TRANSACTION_UID)
-        destination = self._commitments.find(self._outbound, message.transaction, self._elsewhere)
+        destination = self._commitments.find(self._outbounds, message.transaction, self._elsewhere)
         if destination is not None:
             context_id = message.command.context_id
             key = (destination.key, context_id)
@@ -415,7 +415,7 @@ class Delivery:
             message.retrieve.account(status, message.sop_instance)
         elif message.transaction and is_done(status):
             # Else the outbound may report again.
-            self._commitments.close(message.transaction)
+            self._commitments.close(self._outbounds, message.transaction)
 
     # The end
 

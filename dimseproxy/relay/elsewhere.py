@@ -84,11 +84,14 @@ class Elsewhere(Protocol):
     def asked(self, outbound: str, title: str) -> Sequence[Asked]:
         """The C-MOVEs of the others whose objects may come from this outbound to this title of ours."""
 
-    def commitment_opened(self, outbound: str, transaction: str) -> None:
-        """A storage commitment is about to be asked for."""
+    def commitment_opened(self, outbound: str, transaction: str, destination: Destination) -> None:
+        """A storage commitment is about to be asked for, whose report will go there."""
 
     def commitment_closed(self, outbound: str, transaction: str) -> None:
         """It was reported, or is forgotten."""
+
+    def commitment_is_anothers(self, outbound: str, transaction: str, destination: Destination) -> bool:
+        """Whether one of the others has asked for a commitment whose report will go somewhere else."""
 
     def commitment(self, outbound: str, transaction: str) -> Destination | None:
         """The other worker that asked for a commitment, if one did: it passes the report on."""
@@ -120,11 +123,14 @@ class Nowhere:
     def asked(self, outbound: str, title: str) -> Sequence[Asked]:
         return ()
 
-    def commitment_opened(self, outbound: str, transaction: str) -> None:
+    def commitment_opened(self, outbound: str, transaction: str, destination: Destination) -> None:
         """Nobody needs to know."""
 
     def commitment_closed(self, outbound: str, transaction: str) -> None:
         """Nobody needs to know."""
+
+    def commitment_is_anothers(self, outbound: str, transaction: str, destination: Destination) -> bool:
+        return False
 
     def commitment(self, outbound: str, transaction: str) -> Destination | None:
         return None

@@ -33,7 +33,7 @@ from dimseproxy.relay.elsewhere import Elsewhere, Nowhere
 from dimseproxy.relay.filters import Filter
 from dimseproxy.relay.privacy import Privacy
 from dimseproxy.relay.relay import Relay
-from dimseproxy.relay.retrieves import Commitments, Retrieve, Retrieves
+from dimseproxy.relay.retrieves import Commitments, Outbounds, Retrieve, Retrieves
 from dimseproxy.relay.routing import find_route
 
 log = Logger()
@@ -116,40 +116,40 @@ class Reception:
             self._waiting.append(association)
             return
         try:
-            outbound = self._delivering_outbound(association)
-            if outbound is None and self._is_draining:
+            outbounds = self._delivering_outbounds(association)
+            if outbounds:
+                self._deliver(association, outbounds, self._elsewhere)
+            elif self._is_draining:
                 association.reject(LOCAL_LIMIT_EXCEEDED, "the proxy is shutting down")
-            elif outbound is not None:
-                self._deliver(association, outbound, self._elsewhere)
             else:
                 self._call(association)
         except AssociationRejected as error:
             association.reject(error.rejection, str(error))
 
-    def _delivering_outbound(self, association: IIncomingAssociation) -> str | None:
+    def _delivering_outbounds(self, association: IIncomingAssociation) -> Outbounds:
         """
         The outbound that this is a delivery of, if it is one.
 
-        A PACS may be several outbounds: it is the one of them that something is awaited from.
+        A PACS may be several outbounds, and bring on one association what several of them were asked for.
         """
         request = association.request
         address = parse_address(association.peer.host)
-        names = [
+        return tuple(
             name
             for name, outbound in self._settings.outbound.items()
             if isinstance(outbound, DimseOutbound)
             and request.calling_ae_title == outbound.ae_title
             and request.called_ae_title in self._titles(outbound)
             and is_from(address, self._ways.outbound_hosts[name], outbound.from_, self._ways.addresses_of)
-        ]
-        if len(names) > 1:
-            title = request.called_ae_title
-            for name in names:
-                if self._retrieves.candidates(name, title, self._elsewhere) or self._commitments.are_awaited_from(
-                    name, self._elsewhere
-                ):
-                    return name
-        return names[0] if names else None
+        )
+
+    def outbounds_alike(self, name: str) -> Outbounds:
+        """Other outbounds that may be the same PACS as this one: they have its AE title."""
+        outbounds = self._settings.peers
+        if name not in outbounds:
+            return ()
+        title = outbounds[name].ae_title
+        return tuple(each for each, outbound in outbounds.items() if each != name and outbound.ae_title == title)
 
     def passed_on(self, association: IIncomingAssociation, outbound: str) -> None:
         """
@@ -157,12 +157,12 @@ class Reception:
 
         It is not passed on again.
         """
-        self._deliver(association, outbound, None)
+        self._deliver(association, (outbound,), None)
 
-    def _deliver(self, association: IIncomingAssociation, outbound: str, elsewhere: Elsewhere | None) -> None:
+    def _deliver(self, association: IIncomingAssociation, outbounds: Outbounds, elsewhere: Elsewhere | None) -> None:
         delivery = Delivery(
             association,
-            outbound,
+            outbounds,
             self._retrieves,
             self._commitments,
             elsewhere,
@@ -251,11 +251,18 @@ class Reception:
             relay.drain()
 
     def open_retrieve(
-        self, name: str, titles: tuple[str, ...], originator: str, progress: Callable[[], None]
+        self, name: str, titles: tuple[str, ...], originator: str, relay: Relay
     ) -> Callable[..., Retrieve]:
         """What a filter opens its retrieves with."""
         return lambda message_id, destination: self._retrieves.open(
-            name, titles, originator, message_id, destination, progress
+            name,
+            titles,
+            originator,
+            message_id,
+            destination,
+            relay.silence.broken,
+            relay.callers_own,
+            self.outbounds_alike(name),
         )
 
     @property

@@ -8,7 +8,7 @@ association outlives the other, so that a half-sent message never leaves one tha
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Final
 
 from twisted.logger import Logger
@@ -195,6 +195,11 @@ class Relay:
         self._deadlines.watch(self)
         self._outbound.association.use(self._outbound)
         self._caller.association.use(self._caller)
+
+    @property
+    def callers_own(self) -> Collection[int]:
+        """The message ids under which requests of the caller are under way."""
+        return self._caller.awaiting
 
     @property
     def is_idle(self) -> bool:

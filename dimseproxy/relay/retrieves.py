@@ -8,10 +8,11 @@ that the Move Originator fields of a sub-operation (PS3.7 9.1.1.1) name it exact
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from itertools import chain
 from typing import Final
 
-from attrs import define, field, frozen
+from attrs import define, field
 
 from dimseproxy.dimse.command_set import CommandSet, Element
 from dimseproxy.dimse.status import Status, is_done, is_pending
@@ -23,6 +24,8 @@ from dimseproxy.relay.elsewhere import Asked, Elsewhere, Nowhere
 MAX_FAILED_LIST: Final = 10_000
 #: Far fewer than there are message ids, far more than any PACS works on; of all workers together.
 MAX_RETRIEVES: Final = 16_384
+#: The names of several: a PACS may be more than one, and what it brings then be for any of them.
+Outbounds = tuple[str, ...]
 #: Commitments may take days; the oldest are forgotten when there are more than this.
 MAX_COMMITMENTS: Final = 100_000
 
@@ -144,25 +147,37 @@ class Retrieves:
         originator_message_id: int,
         destination: Destination,
         progress: Callable[[], None] = lambda: None,
+        callers_own: Collection[int] = (),
+        alike: Outbounds = (),
     ) -> Retrieve:
         """
         Lease a message id, and of the proxy's titles that the outbound knows the one that tells most: a free one, or
         else one of the same destination, or else the one with the fewest.
 
+        @param alike: other outbounds that may be the same PACS, and are told the same titles.
+        @param callers_own: the message ids under which requests of the caller are under way, on the same association.
         @raise OperationRefused: where too many are open.
         """
         if len(self._open) >= MAX_RETRIEVES // self._elsewhere.workers:
             raise OperationRefused(Status.OUT_OF_RESOURCES, "Too many retrieves")
-        message_id = self._elsewhere.lease(self._open)
-        title = titles[0] if len(titles) == 1 else self._title(outbound, titles, destination)
+        message_id = self._lease(callers_own)
+        title = titles[0] if len(titles) == 1 else self._title((outbound, *alike), titles, destination)
         retrieve = Retrieve(outbound, message_id, title, originator, originator_message_id, destination, progress)
         self._open[message_id] = retrieve
         self._elsewhere.opened(retrieve)
         return retrieve
 
-    def _title(self, outbound: str, titles: tuple[str, ...], destination: Destination) -> str:
+    def _lease(self, callers_own: Collection[int]) -> int:
+        # Those that are leased differ: one of so many is not the caller's, unless it has all that there are.
+        for _ in range(len(callers_own) + 1):
+            message_id = self._elsewhere.lease(self._open)
+            if message_id not in callers_own:
+                return message_id
+        raise OperationRefused(Status.OUT_OF_RESOURCES, "No message id is free")
+
+    def _title(self, outbounds: Outbounds, titles: tuple[str, ...], destination: Destination) -> str:
         def use_of(title: str) -> tuple[bool, int]:
-            asked = self.candidates(outbound, title, self._elsewhere)
+            asked = self.candidates(outbounds, title, self._elsewhere)
             return any(each.destination.key != destination.key for each in asked), len(asked)
 
         return min(titles, key=use_of)
@@ -183,13 +198,13 @@ class Retrieves:
             self._elsewhere.settle(retrieve)
         return retrieve.reconcile(response)
 
-    def candidates(self, outbound: str, title: str, elsewhere: Elsewhere | None = None) -> list[Asked]:
-        """Those whose objects may come in an association from this outbound to this title of ours."""
-        own: list[Asked] = [each for each in self._open.values() if each.outbound == outbound and each.title == title]
-        return own if elsewhere is None else [*own, *elsewhere.asked(outbound, title)]
+    def candidates(self, outbounds: Outbounds, title: str, elsewhere: Elsewhere | None = None) -> list[Asked]:
+        """Those whose objects may come in an association from these outbounds to this title of ours."""
+        own = [each for each in self._open.values() if each.outbound in outbounds and each.title == title]
+        return [*own, *_asked_elsewhere(outbounds, title, elsewhere)]
 
     def find(
-        self, outbound: str, title: str, originator_message_id: int | None, elsewhere: Elsewhere | None = None
+        self, outbounds: Outbounds, title: str, originator_message_id: int | None, elsewhere: Elsewhere | None = None
     ) -> Asked | None:
         """
         The retrieve that a C-STORE names as its Move Originator.
@@ -200,11 +215,13 @@ class Retrieves:
             return None
         retrieve = self._open.get(originator_message_id)
         if retrieve is not None:
-            return retrieve if retrieve.outbound == outbound and retrieve.title == title else None
-        others = () if elsewhere is None else elsewhere.asked(outbound, title)
+            return retrieve if retrieve.outbound in outbounds and retrieve.title == title else None
+        others = _asked_elsewhere(outbounds, title, elsewhere)
         return next((each for each in others if each.message_id == originator_message_id), None)
 
-    def find_by_study(self, outbound: str, title: str, study: str, elsewhere: Elsewhere | None = None) -> Asked | None:
+    def find_by_study(
+        self, outbounds: Outbounds, title: str, study: str, elsewhere: Elsewhere | None = None
+    ) -> Asked | None:
         """
         The retrieve that an object of this study belongs to where its C-STORE does not say: one that asked for the
         study, or else one that asked for no study in particular, if that leaves one destination.
@@ -218,7 +235,7 @@ class Retrieves:
             there, and only one that asked for its study gets it here: of those that asked for none, another worker's
             may be meant as well, which would not be noticed.
         """
-        candidates = self.candidates(outbound, title, elsewhere)
+        candidates = self.candidates(outbounds, title, elsewhere)
         found = [each for each in candidates if each.asked_for(study)]
         if not found and elsewhere is not None:
             found = [each for each in candidates if not each.names_studies]
@@ -233,6 +250,11 @@ class Retrieves:
         return len(self._open)
 
 
+def _asked_elsewhere(outbounds: Outbounds, title: str, elsewhere: Elsewhere | None) -> list[Asked]:
+    """Those of the other workers, as far as these are looked at."""
+    return [] if elsewhere is None else [each for name in outbounds for each in elsewhere.asked(name, title)]
+
+
 def _share(retrieves: list[Retrieve]) -> None:
     """Have these count together."""
     counts = {id(each.sent): each.sent for each in retrieves}
@@ -242,52 +264,67 @@ def _share(retrieves: list[Retrieve]) -> None:
             each.sent, each.is_shared = together, True
 
 
-@frozen
-class Commitment:
-    """A storage commitment that an outbound will report on (PS3.4 J.3)."""
-
-    outbound: str
-    destination: Destination
-
-
 class Commitments:
     """
-    The storage commitments that were asked for, of all associations, by transaction UID.
+    The storage commitments that an outbound will report on (PS3.4 J.3), of all associations, by Transaction UID.
+
+    A report says no more than that UID.  So one that an application waits for is no other application's, nor its own by
+    another title of the proxy or under another privacy policy, as long as the same PACS may report on it.
 
     @param elsewhere: the other workers.
     """
 
     def __init__(self, elsewhere: Elsewhere | None = None) -> None:
         self._elsewhere = Nowhere() if elsewhere is None else elsewhere
-        self._open: OrderedDict[str, Commitment] = OrderedDict()
+        #: The destinations of the reports, by outbound and Transaction UID.
+        self._open: OrderedDict[tuple[str, str], Destination] = OrderedDict()
 
-    def open(self, transaction: str, outbound: str, destination: Destination) -> None:
-        """An application asked the outbound for this."""
-        self.close(transaction)
-        if len(self._open) >= MAX_COMMITMENTS:
-            self.close(next(iter(self._open)))
-        self._open[transaction] = Commitment(outbound, destination)
-        self._elsewhere.commitment_opened(outbound, transaction)
-
-    def close(self, transaction: str) -> None:
-        """It was reported."""
-        commitment = self._open.pop(transaction, None)
-        if commitment is not None:
-            self._elsewhere.commitment_closed(commitment.outbound, transaction)
-
-    def find(self, outbound: str, transaction: str, elsewhere: Elsewhere | None = None) -> Destination | None:
+    def open(self, outbound: str, transaction: str, destination: Destination, alike: Outbounds = ()) -> None:
         """
-        Where the report of this transaction goes, where the outbound was asked for it.
+        An application asks the outbound for this; it may ask again.
+
+        @param alike: other outbounds that may be the same PACS.
+        @raise OperationRefused: the Transaction UID is another's.
+        """
+        own = outbound, transaction
+        is_new = own not in self._open
+        if is_new:
+            # Noticed first: of two workers that are asked at once none may overlook the other.
+            self._elsewhere.commitment_opened(outbound, transaction, destination)
+        if any(self._is_anothers(each, transaction, destination) for each in (outbound, *alike)):
+            if is_new:
+                self._elsewhere.commitment_closed(outbound, transaction)
+            raise OperationRefused(Status.INVALID_ARGUMENT_VALUE, "Duplicate Transaction UID")
+        if is_new and len(self._open) >= MAX_COMMITMENTS:
+            oldest, of = next(iter(self._open))
+            self.close((oldest,), of)
+        self._open[own] = destination
+        self._open.move_to_end(own)
+
+    def _is_anothers(self, outbound: str, transaction: str, destination: Destination) -> bool:
+        known = self._open.get((outbound, transaction))
+        if known is not None and known.key != destination.key:
+            return True
+        return self._elsewhere.commitment_is_anothers(outbound, transaction, destination)
+
+    def close(self, outbounds: Outbounds, transaction: str) -> None:
+        """It was reported."""
+        for outbound in outbounds:
+            if self._open.pop((outbound, transaction), None) is not None:
+                self._elsewhere.commitment_closed(outbound, transaction)
+
+    def find(self, outbounds: Outbounds, transaction: str, elsewhere: Elsewhere | None = None) -> Destination | None:
+        """
+        Where the report of this transaction goes, where one of the outbounds was asked for it.
 
         @param elsewhere: where it may have been asked for, too.
         """
-        commitment = self._open.get(transaction)
-        if commitment is not None and commitment.outbound == outbound:
-            return commitment.destination
-        return None if elsewhere is None else elsewhere.commitment(outbound, transaction)
+        own = (self._open.get((each, transaction)) for each in outbounds)
+        others = (elsewhere.commitment(each, transaction) for each in outbounds) if elsewhere is not None else ()
+        return next((each for each in chain(own, others) if each is not None), None)
 
-    def are_awaited_from(self, outbound: str, elsewhere: Elsewhere | None = None) -> bool:
-        """Whether anybody waits for a report of this outbound."""
-        if any(each.outbound == outbound for each in self._open.values()):
+    def are_awaited_from(self, outbounds: Outbounds, elsewhere: Elsewhere | None = None) -> bool:
+        """Whether anybody waits for a report of these outbounds."""
+        if any(each in outbounds for each, _ in self._open):
             return True
-        return elsewhere is not None and elsewhere.awaits_reports(outbound)
+        return elsewhere is not None and any(map(elsewhere.awaits_reports, outbounds))

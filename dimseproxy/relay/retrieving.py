@@ -9,7 +9,6 @@ the C-STORE sub-operations that it waits for.
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping, Sequence
-from functools import partial
 from typing import Final
 
 from pydicom.tag import BaseTag
@@ -21,8 +20,8 @@ from dimseproxy.dimse.sop_classes import GET_OF_MOVE, MOVE_OF_GET, STORAGE_COMMI
 from dimseproxy.dimse.status import Status, is_done, is_pending
 from dimseproxy.errors import OperationRefused
 from dimseproxy.relay.destinations import CallerDestination, Destination, FindApplication
-from dimseproxy.relay.filters import Answer, Filter, Refusing
-from dimseproxy.relay.retrieves import Commitments, Retrieve, Retrieves
+from dimseproxy.relay.filters import Answer, Refusing
+from dimseproxy.relay.retrieves import Commitments, Outbounds, Retrieve, Retrieves
 
 #: How many C-MOVEs or C-GETs may be under way on one association.
 MAX_RETRIEVES_OF_A_CALLER: Final = 64
@@ -82,9 +81,13 @@ class MovesThrough(Refusing):
             return (part,)
         command_set = part.command_set
         if command_set.command_field == CommandField.C_CANCEL_RQ:
-            return (Command(part.context_id, self._outward_cancel(command_set)),)
+            cancel = self._outward_cancel(command_set)
+            return () if cancel is None else (Command(part.context_id, cancel),)
         if self._concerns(command_set.command_field):
             return self._retrieve(part)
+        if command_set.message_id in self._by_own_id and not command_set.is_response:
+            # The outbound would be asked for two things under one message id (PS3.7 9.1.4.1.1).
+            return self.refuse(part, Status.DUPLICATE_INVOCATION, "Message id in use")
         return (part,)
 
     def inward(self, part: Part) -> Sequence[Part]:
@@ -147,11 +150,12 @@ class MovesThrough(Refusing):
             self.wants_outward = True
         return (Command(request.context_id, self._outward_request(command_set, retrieve)),)
 
-    def _outward_cancel(self, command_set: CommandSet) -> CommandSet:
+    def _outward_cancel(self, command_set: CommandSet) -> CommandSet | None:
+        """As it goes out; None for one that came too late, and would meet a retrieve that it does not mean."""
         for retrieve in self._by_own_id.values():
             if retrieve.originator_message_id == command_set.responds_to:
                 return command_set.replace({Element.MESSAGE_ID_BEING_RESPONDED_TO: retrieve.message_id})
-        return command_set
+        return None if command_set.responds_to in self._by_own_id else command_set
 
     def _close(self, retrieve: Retrieve) -> None:
         self._retrieves.close(retrieve)
@@ -218,40 +222,73 @@ class GetsByMove(MovesThrough):
         )
 
 
-class CommitmentsThrough(Filter):
+class CommitmentsThrough(Refusing):
     """
     Notes the storage commitments that an application asks for, so that a report on another association finds it.
 
-    @param note: called with the transaction UID of each request.
-    @param forget: called with that of each report on this association.
+    A request waits here until its Transaction UID is known, for it may be another's.
+
+    @param transfer_syntaxes: of the accepted contexts, by id.
+    @param outbound: the name of the one that is asked; `alike` those of others that may be the same PACS.
+    @param destination: the application.
     """
 
     def __init__(
-        self, transfer_syntaxes: Mapping[int, str], outbound: str, destination: Destination, commitments: Commitments
+        self,
+        transfer_syntaxes: Mapping[int, str],
+        outbound: str,
+        alike: Outbounds,
+        destination: Destination,
+        commitments: Commitments,
+        answer: Answer,
     ) -> None:
+        super().__init__(answer)
         self._transfer_syntaxes = transfer_syntaxes
         self._outbound = outbound
+        self._alike = alike
         self._destination = destination
         self._commitments = commitments
-        self._outward_peek: _Peek | None = None
+        #: A request, and what there is of its data set, until `_head` knows whose it is.
+        self._held: list[Part] = []
+        self._head: Head | None = None
         self._inward_peek: _Peek | None = None
         #: Those that are not answered, by message id.
-        self._asked: dict[int, tuple[str, ...]] = {}
+        self._asked: dict[int, str] = {}
 
     def outward(self, part: Part) -> Sequence[Part]:
         if isinstance(part, Command):
-            note = partial(self._note, part.command_set.message_id)
-            self._outward_peek = self._peek(part, CommandField.N_ACTION_RQ, note)
-        elif self._outward_peek is not None and not self._outward_peek.feed(part):
-            self._outward_peek = None
-        self.wants_outward = self._outward_peek is not None
-        return (part,)
+            if not self._concerns(part, CommandField.N_ACTION_RQ):
+                return (part,)
+            self._held = [part]
+            self._head = Head(self._transfer_syntaxes.get(part.context_id, ""), [TRANSACTION_UID])
+            self.wants_outward = True
+            return ()
+        if self._head is None:
+            return self.swallow(part) if self.is_refusing else (part,)
+        self._held.append(part)
+        self._head.feed(part.views, part.is_last)
+        if not self._head.is_complete:
+            return ()
+        transaction = self._head.first(TRANSACTION_UID)
+        held, self._held, self._head = self._held, [], None
+        self.wants_outward = False
+        request = held[0]
+        assert isinstance(request, Command)
+        try:
+            self._note(request.command_set.message_id, transaction)
+        except OperationRefused as error:
+            self.refuse(request, error.status, error.comment)
+            return self.swallow(part)
+        return held
 
     def inward(self, part: Part) -> Sequence[Part]:
         if isinstance(part, Command):
-            self._inward_peek = self._peek(part, CommandField.N_EVENT_REPORT_RQ, self._forget)
-            if part.command_set.command_field == CommandField.N_ACTION_RSP:
-                transaction = self._asked.pop(part.command_set.responds_to, ())
+            self._inward_peek = None
+            if self._concerns(part, CommandField.N_EVENT_REPORT_RQ):
+                syntax = self._transfer_syntaxes.get(part.context_id, "")
+                self._inward_peek = _Peek(syntax, TRANSACTION_UID, self._reported)
+            elif part.command_set.command_field == CommandField.N_ACTION_RSP:
+                transaction = self._asked.pop(part.command_set.responds_to, "")
                 if not is_done(part.command_set.status):
                     # The outbound will not report on it.
                     self._forget(transaction)
@@ -260,17 +297,24 @@ class CommitmentsThrough(Filter):
         self.wants_inward = self._inward_peek is not None
         return (part,)
 
-    def _peek(self, part: Command, field: CommandField, found: Callable[[tuple[str, ...]], None]) -> _Peek | None:
+    def _concerns(self, part: Command, field: CommandField) -> bool:
         command_set = part.command_set
-        if command_set.command_field != field or command_set.sop_class != STORAGE_COMMITMENT_PUSH:
-            return None
-        return _Peek(self._transfer_syntaxes.get(part.context_id, ""), TRANSACTION_UID, found)
+        return (
+            command_set.command_field == field
+            and command_set.sop_class == STORAGE_COMMITMENT_PUSH
+            and command_set.has_data_set
+        )
 
-    def _note(self, message_id: int, transaction: tuple[str, ...]) -> None:
-        self._asked[message_id] = transaction
-        for uid in transaction:
-            self._commitments.open(uid, self._outbound, self._destination)
+    def _note(self, message_id: int, transaction: str) -> None:
+        if transaction:
+            self._commitments.open(self._outbound, transaction, self._destination, self._alike)
+            self._asked[message_id] = transaction
 
-    def _forget(self, transaction: tuple[str, ...]) -> None:
+    def _reported(self, transaction: tuple[str, ...]) -> None:
         for uid in transaction:
-            self._commitments.close(uid)
+            self._forget(uid)
+
+    def _forget(self, transaction: str) -> None:
+        destination = self._commitments.find((self._outbound,), transaction)
+        if destination is not None and destination.key == self._destination.key:
+            self._commitments.close((self._outbound,), transaction)

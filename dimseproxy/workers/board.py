@@ -44,16 +44,19 @@ LAST_LEASED: Final = 0
 #: How many slots, from the first on, have notices of C-MOVEs, or had some; and of commitments.
 RETRIEVES_END: Final = 1
 COMMITMENTS_END: Final = 2
+#: How often it has beaten: whether its reactor turns.
+BEATS: Final = 3
 
 #: As many as one of two workers may have under way.
 RETRIEVE_SLOTS: Final = 8_192
 RETRIEVE_WORDS: Final = 32
 #: More than one worker remembers.
 COMMITMENT_SLOTS: Final = 102_400
+COMMITMENT_WORDS: Final = 2
 #: One account for each message id of ours.
 ACCOUNTS: Final = 0x8000
 ACCOUNT_WORDS: Final = 4
-_NOTICES: Final = (RETRIEVE_SLOTS * RETRIEVE_WORDS + COMMITMENT_SLOTS) * WORD
+_NOTICES: Final = (RETRIEVE_SLOTS * RETRIEVE_WORDS + COMMITMENT_SLOTS * COMMITMENT_WORDS) * WORD
 _ACCOUNTS: Final = ACCOUNTS * ACCOUNT_WORDS * WORD
 
 #: The layout, how many workers, a digest of the keys, the secret of the digests.
@@ -246,6 +249,11 @@ class Board:
             raise ValueError("the parent marks nothing")
         self.words[self._layout.region(self.number) + which] = value
 
+    def beat(self) -> None:
+        """Show the parent that our reactor turns."""
+        assert self.number is not None
+        self.set_mark(BEATS, self.mark(self.number, BEATS) + 1)
+
     def retrieves(self, number: int) -> int:
         """Where the slots of a worker's C-MOVEs begin, in words."""
         return self._layout.region(number) + self._layout.tally_words
@@ -263,15 +271,20 @@ class Board:
         """The other workers."""
         return [number for number in range(self.of) if number != self.number]
 
-    def find(self, word: int, begin: int, end: int) -> bool:
-        """Whether this word is among these."""
+    def find(self, word: int, begin: int, end: int, step: int = 1) -> int | None:
+        """
+        Where this word is among these, if it is.
+
+        @param step: how many words a slot has, of which it is the first.
+        """
         content = word.to_bytes(WORD, byteorder)
-        at, end = begin * WORD, end * WORD
+        first, end = begin * WORD, end * WORD
+        at = first
         while (at := self._memory.find(content, at, end)) >= 0:
-            if at % WORD == 0:
-                return True
+            if (at - first) % (step * WORD) == 0:
+                return at // WORD
             at += 1
-        return False
+        return None
 
 
 @frozen

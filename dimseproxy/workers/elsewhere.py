@@ -181,11 +181,14 @@ class OtherWorkers:
 
     # Storage commitments
 
-    def commitment_opened(self, outbound: str, transaction: str) -> None:
-        self._commitments.put(outbound, transaction)
+    def commitment_opened(self, outbound: str, transaction: str, destination: Destination) -> None:
+        self._commitments.put(outbound, transaction, str(destination.key))
 
     def commitment_closed(self, outbound: str, transaction: str) -> None:
         self._commitments.remove(outbound, transaction)
+
+    def commitment_is_anothers(self, outbound: str, transaction: str, destination: Destination) -> bool:
+        return self._commitments.is_anothers(outbound, transaction, str(destination.key))
 
     def commitment(self, outbound: str, transaction: str) -> Destination | None:
         number = self._commitments.find(outbound, transaction)

@@ -154,7 +154,7 @@ class Locally:
     def to(self, number: int, outbound: str) -> Destination:
         """A worker as a destination of what this outbound brings."""
         endpoint = UNIXClientEndpoint(self._reactor, str(self._sockets.of_outbound(number, outbound)))
-        return _Worker(number, DimseOutbound(endpoint, self._deadlines, self._limits, self._connect_seconds))
+        return _Worker(number, outbound, DimseOutbound(endpoint, self._deadlines, self._limits, self._connect_seconds))
 
     def name_failed(self, number: int, message_id: int, sop_instance: str) -> None:
         """Tell a worker which object of its C-MOVE was not taken; the number of them it knows from elsewhere."""
@@ -211,14 +211,20 @@ class _Callers:
 
 @frozen
 class _Worker:
-    """Another worker, as the destination of what is passed on to it."""
+    """
+    Another worker, as the destination of what is passed on to it.
+
+    @ivar name: of the outbound that has brought it.
+    """
 
     number: int
+    name: str
     outbound: IOutbound = field(eq=False, repr=False)
 
     @property
     def key(self) -> object:
-        return "worker", self.number
+        # Each outbound has a socket of its own there.
+        return "worker", self.number, self.name
 
     def open(self, request: AssociateRequest) -> Deferred[DestinationLeg]:
         # Under the titles of the delivery: they tell whose it may be.

@@ -7,6 +7,7 @@ So nobody needs a notice that is just being written, and one that does not add u
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from heapq import heappop, heappush
 from struct import Struct
 from typing import Final
@@ -16,6 +17,7 @@ from attrs import field, frozen
 
 from dimseproxy.workers.board import (
     COMMITMENT_SLOTS,
+    COMMITMENT_WORDS,
     COMMITMENTS_END,
     RETRIEVE_SLOTS,
     RETRIEVE_WORDS,
@@ -38,6 +40,8 @@ _NOTICE: Final = Struct(f"=QHHHH{_TITLE_LENGTH}s{_TITLE_LENGTH}s{_TITLE_LENGTH}s
 #: The first word of a slot tells whether the rest adds up, the second is the place.  An empty slot has 0.
 _PLACE: Final = 1
 _IN_USE: Final = 1 << 32
+#: The second word of a commitment's slot.
+_DESTINATION: Final = 1
 
 
 @frozen
@@ -154,7 +158,10 @@ class RetrieveNotices:
 
 
 class CommitmentNotices:
-    """Those of storage commitments, in the same way: each a digest of an outbound and a transaction UID."""
+    """
+    Those of storage commitments, in the same way: each a digest of an outbound and a Transaction UID, and one of these
+    and of where the report goes.
+    """
 
     def __init__(self, board: Board, number: int) -> None:
         self._board = board
@@ -163,14 +170,21 @@ class CommitmentNotices:
         self._free: list[int] = []
         self._end = 0
 
-    def put(self, outbound: str, transaction: str) -> None:
-        """Put it up."""
+    def put(self, outbound: str, transaction: str, destination: str) -> None:
+        """
+        Put it up.
+
+        @param destination: equal for equal destinations of the report.
+        """
         digest = self._digest(outbound, transaction)
         if digest in self._slots or len(self._slots) >= COMMITMENT_SLOTS:
             return
         slot = heappop(self._free) if self._free else self._end
         self._slots[digest] = slot
-        self._board.words[self._begin + slot] = digest
+        at = self._begin + slot * COMMITMENT_WORDS
+        # Whoever finds the first word reads the second.
+        self._board.words[at + _DESTINATION] = self._board.digest(outbound, transaction, destination)
+        self._board.words[at] = digest
         self._board.add(commitments_of_outbound(outbound))
         if slot == self._end:
             self._end += 1
@@ -180,22 +194,31 @@ class CommitmentNotices:
         """Take it down."""
         slot = self._slots.pop(self._digest(outbound, transaction), None)
         if slot is not None:
-            self._board.words[self._begin + slot] = 0
+            self._board.words[self._begin + slot * COMMITMENT_WORDS] = 0
             self._board.give(commitments_of_outbound(outbound))
             heappush(self._free, slot)
 
     def find(self, outbound: str, transaction: str) -> int | None:
         """The other worker that asked for it."""
+        return next((number for number, _ in self._of_others(outbound, transaction)), None)
+
+    def is_anothers(self, outbound: str, transaction: str, destination: str) -> bool:
+        """Whether another worker asked for it, and the report goes somewhere else."""
+        digest = self._board.digest(outbound, transaction, destination)
+        return any(each != digest for _, each in self._of_others(outbound, transaction))
+
+    def _of_others(self, outbound: str, transaction: str) -> Iterator[tuple[int, int]]:
+        """The other workers that asked for it, each with the second word of its notice."""
         board = self._board
         if not board.count(commitments_of_outbound(outbound)):
-            return None
+            return
         digest = self._digest(outbound, transaction)
         for number in board.others:
             begin = board.commitments(number)
-            end = begin + min(board.mark(number, COMMITMENTS_END), COMMITMENT_SLOTS)
-            if board.find(digest, begin, end):
-                return number
-        return None
+            end = begin + min(board.mark(number, COMMITMENTS_END), COMMITMENT_SLOTS) * COMMITMENT_WORDS
+            at = board.find(digest, begin, end, COMMITMENT_WORDS)
+            if at is not None:
+                yield number, board.words[at + _DESTINATION]
 
     def are_awaited_from(self, outbound: str) -> bool:
         """Whether any worker waits for a report of this outbound."""

@@ -32,6 +32,8 @@ from dimseproxy.config.load import parse
 ORDERS: Final = 0
 #: The pipe in a worker in which it says that callers are served.
 READY: Final = 3
+#: The signal to a worker that hangs, and takes no orders: it writes to its standard error which lines of code it is at.
+WHERE: Final = signal.SIGUSR2
 
 _LENGTH: Final = Struct(">I")
 #: What says to a reactor that there is nothing more to read.

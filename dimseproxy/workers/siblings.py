@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from zope.interface import implementer
 
-from dimseproxy.association.deadlines import IDeadlines
+from dimseproxy.association.deadlines import IDeadlines, IWatched
 from dimseproxy.association.limits import Limits
 from dimseproxy.config.settings import Settings
 from dimseproxy.outbound.limits import SharedCount
@@ -26,6 +27,7 @@ from dimseproxy.workers.local import Locally, Sockets
 from dimseproxy.workers.part import Part
 
 
+@implementer(IWatched)
 class Siblings:
     """
     @ivar board: what the workers share.
@@ -72,6 +74,11 @@ class Siblings:
         self._reception = reception
         self._locally.start(reception.passed_on)
         self._deadlines.watch(self.elsewhere)
+        self._deadlines.watch(self)
+
+    def check(self, now: float) -> None:
+        """To be looked at is a sign of life, which the parent waits for."""
+        self.board.beat()
 
     def emptied(self) -> Deferred[Any]:
         """
@@ -89,6 +96,7 @@ class Siblings:
 
         @return: fires when that is so.
         """
+        self._deadlines.forget(self)
         self._deadlines.forget(self.elsewhere)
         return self._locally.stop()
 

@@ -1,5 +1,6 @@
 """
-The parent of the workers: it holds what they share, starts them, and starts another one for each that has died.
+The parent of the workers: it holds what they share, starts them, ends one that hangs, and starts another one for each
+that has died.
 
 It serves nobody itself, so that there is little that could end it.  What it holds: the listening sockets, the board,
 the folder of the sockets at which workers call one another, and the settings, which are the same for all of them
@@ -24,6 +25,7 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.protocol import ProcessProtocol
+from twisted.internet.task import LoopingCall
 from twisted.logger import InvalidLogLevelError, Logger, LogLevel
 
 from dimseproxy.config import ConfigurationError, Mistake, Settings
@@ -31,11 +33,11 @@ from dimseproxy.endpoints import cannot_listen, with_backlog
 from dimseproxy.log import Log, logged_by
 from dimseproxy.process import CannotStart, fail, on_hangup, on_stop
 from dimseproxy.reloading import read_again
-from dimseproxy.workers.board import Board, keys_of
+from dimseproxy.workers.board import BEATS, Board, keys_of
 from dimseproxy.workers.listening import shared_sockets
 from dimseproxy.workers.orders import ORDERS, READY, Kind, Order, to_settle
 from dimseproxy.workers.part import Part
-from dimseproxy.workers.worker import Worker
+from dimseproxy.workers.worker import LOOK_EVERY, Worker
 
 log = Logger()
 
@@ -73,6 +75,8 @@ class Supervisor(Service):
         self._folder: Path | None = None
         self._is_stopping = False
         self._kills: list[IDelayedCall] = []
+        self._looking = LoopingCall(self._look)
+        self._looking.clock = reactor
 
     def setServiceParent(self, parent: object) -> None:
         Service.setServiceParent(self, logged_by(self._logging, parent))
@@ -122,6 +126,12 @@ class Supervisor(Service):
             return
         # One first: it makes what is not there yet, and says once what is wrong.
         self.workers[0].start()
+        self._looking.start(LOOK_EVERY, now=False)
+
+    def _look(self) -> None:
+        assert self._board is not None
+        for worker in self.workers:
+            worker.look(self._board.mark(worker.number, BEATS))
 
     def stopService(self) -> Deferred[object]:
         """
@@ -129,6 +139,9 @@ class Supervisor(Service):
         """
         Service.stopService(self)
         self._is_stopping = True
+        if self._looking.running:
+            # Who drains has the time that it takes.
+            self._looking.stop()
         count = sum(worker.pid is not None for worker in self.workers)
         log.info("shutting down with {count} {what}", count=count, what="worker" if count == 1 else "workers")
         # A worker that still expects deliveries has its own.

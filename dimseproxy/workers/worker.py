@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Final, Protocol
 
 from attrs import frozen
@@ -13,7 +14,7 @@ from twisted.internet.protocol import ProcessProtocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from dimseproxy.workers.orders import ORDERS, READY, Kind, Order
+from dimseproxy.workers.orders import ORDERS, READY, WHERE, Kind, Order
 
 log = Logger()
 
@@ -22,6 +23,10 @@ SOON: Final = 10.0
 #: Seconds to wait after the second death in a row that came soon; each further one doubles it.
 FIRST_PAUSE: Final = 1.0
 LONGEST_PAUSE: Final = 30.0
+#: The parent looks at its workers once in so many seconds.
+LOOK_EVERY: Final = 5.0
+#: One that has not beaten in so many looks, which is half a minute, hangs: nothing that it does takes nearly as long.
+STILL_LOOKS: Final = 6
 #: A line of the log is cut after so many bytes: no line of ours is as long.
 LONGEST_LINE: Final = 1024 * 1024
 
@@ -72,6 +77,10 @@ class Worker:
         self._started = 0.0
         self._soon = 0
         self._restart: IDelayedCall | None = None
+        #: Whether this process serves, how often it had beaten by the last look, and for how many looks that is so.
+        self._is_serving = False
+        self._beats = 0
+        self._still = 0
         self._is_stopping = False
         self._gone: list[Deferred[None]] = []
 
@@ -83,6 +92,8 @@ class Worker:
     def start(self) -> None:
         """Start a process, which has to be done once."""
         self._restart = None
+        self._is_serving = False
+        self._still = 0
         self._started = self._clock.seconds()
         self._process = _Process(_Ears(self._heard, self._complained, self._said_ready, self._ended))
         try:
@@ -116,11 +127,31 @@ class Worker:
             self._process.tell(Order(Kind.DRAIN))
         return gone
 
+    def look(self, beats: int) -> None:
+        """
+        Look whether the process is alive; one that hangs is asked where, and then killed.  Until it serves it may take
+        its time: what its predecessor left comes first, and a database may have to be waited for.
+
+        Looks are counted, not seconds: where the clock jumps, or the machine is suspended, nobody has missed any.
+
+        @param beats: how often it has beaten.
+        """
+        if self._process is None or not self._is_serving or beats != self._beats:
+            self._beats, self._still = beats, 0
+            return
+        self._still += 1
+        if self._still == STILL_LOOKS:
+            seconds = STILL_LOOKS * LOOK_EVERY
+            log.error("worker {worker} hangs: no sign of life for {seconds:g} s", worker=self.number, seconds=seconds)
+            self._process.send(WHERE)
+        elif self._still > STILL_LOOKS:
+            self.kill()
+
     def kill(self) -> None:
         """End the process, whatever it does."""
         if self._process is not None:
             log.error("worker {worker} does not end: it is killed", worker=self.number)
-            self._process.kill()
+            self._process.send("KILL")
 
     # What the process does
 
@@ -133,6 +164,7 @@ class Worker:
 
     def _said_ready(self) -> None:
         log.debug("worker {worker} serves, as process {pid}", worker=self.number, pid=self.pid)
+        self._is_serving = True
         if not self.has_served:
             self.has_served = True
             self._upper.serves(self)
@@ -189,12 +221,10 @@ class _Process(ProcessProtocol):
         if self._is_listening and self.transport is not None:
             self.transport.writeToChild(ORDERS, order.encode())
 
-    def kill(self) -> None:
+    def send(self, signal: str | int) -> None:
         if self.transport is not None:
-            try:
-                self.transport.signalProcess("KILL")
-            except ProcessExitedAlready:
-                return
+            with suppress(ProcessExitedAlready):
+                self.transport.signalProcess(signal)
 
     def childDataReceived(self, childFD: int, data: bytes) -> None:
         if childFD == READY:

@@ -29,6 +29,7 @@ from dimseproxy.association.handshake import (
     TLSServerEndpoint,
     why,
 )
+from dimseproxy.association.proxied import ProxiedServerEndpoint
 from dimseproxy.association.tls import client_creator, server_creator
 from tests.association import certificates
 from tests.association.certificates import Identity
@@ -136,9 +137,11 @@ class HandshakeTestCase(TestCase):
         *peers: Peer,
         seconds: float = LONG,
         limit: int = 500,
-        on: str = LOOPBACK,
+        is_proxied: bool = False,
     ) -> int:
-        endpoint = TLSServerEndpoint(serverFromString(reactor, on), creator, reactor, seconds, limit)
+        plain = serverFromString(reactor, LOOPBACK)
+        on = ProxiedServerEndpoint(plain, reactor, seconds) if is_proxied else plain
+        endpoint = TLSServerEndpoint(on, creator, reactor, seconds, limit)
         return await self._listen(endpoint, *peers)
 
     async def listen_plain(self, *peers: Peer) -> int:

@@ -23,7 +23,6 @@ from tests.association import certificates
 from tests.association.certificates import Identity
 from tests.association.handshaking import (
     LONG,
-    LOOPBACK,
     SHORT,
     HandshakeTestCase,
     Peer,
@@ -59,11 +58,10 @@ class AcceptedTests(HandshakeTestCase):
         self,
         server: IOpenSSLServerConnectionCreator,
         client: IOpenSSLClientConnectionCreator,
-        on: str = LOOPBACK,
     ) -> tuple[Peer, Peer]:
         """Both ends, after a byte each way."""
         there, here = Peer(reply=b"pong"), Peer(first=b"ping")
-        await self.connect(client, await self.listen(server, there, on=on), here)
+        await self.connect(client, await self.listen(server, there), here)
         await here.hears(b"pong")
         return there, here
 
@@ -219,9 +217,9 @@ class ClientRefusedTests(HandshakeTestCase):
         await here.lost
         self.assertEqual(there.connections, 0)
 
-    async def refused_plain(self, caller: Peer, why: str, seconds: float = LONG, on: str = LOOPBACK) -> None:
+    async def refused_plain(self, caller: Peer, why: str, seconds: float = LONG) -> None:
         there = Peer()
-        port = await self.listen(our_server(), there, seconds=seconds, on=on)
+        port = await self.listen(our_server(), there, seconds=seconds)
         refusal = self.refusal()
         await self.connect_plain(port, caller)
         self.assertEqual(await refusal, why)
@@ -311,12 +309,10 @@ class ClientRefusedTests(HandshakeTestCase):
 class PROXYTests(HandshakeTestCase):
     """The PROXY header comes before TLS."""
 
-    on = f"haproxy:{LOOPBACK}"
-
     @asynchronous
     async def test_the_association_sees_the_real_caller(self) -> None:
         there = Peer(reply=b"pong")
-        port = await self.listen(our_server(), there, on=self.on)
+        port = await self.listen(our_server(), there, is_proxied=True)
         here = ProxiedTLS(our_client())
         await self.connect_plain(port, here)
         await here.hears(b"pong")
@@ -325,14 +321,14 @@ class PROXYTests(HandshakeTestCase):
     @asynchronous
     async def test_tls_without_the_header_is_refused(self) -> None:
         there = Peer()
-        port = await self.listen(our_server(), there, on=self.on)
+        port = await self.listen(our_server(), there, is_proxied=True)
         with self.assertRaises(HandshakeError):
             await self.connect(our_client(), port, Peer())
         self.assertEqual(there.connections, 0)
 
     @asynchronous
     async def test_connection_that_nobody_wants_is_cut_without_an_error(self) -> None:
-        port = await self.listen(our_server(), on=self.on)
+        port = await self.listen(our_server(), is_proxied=True)
         refusal = self.refusal()
-        await self.connect_plain(port, Peer())
+        await self.connect_plain(port, Peer(b"PROXY UNKNOWN\r\n"))
         self.assertEqual(await refusal, "refused before the handshake")

@@ -14,6 +14,7 @@ from tests.support.process import Result, free_port, run, scratch
 from tests.support.proxy import ProxyProcess, application, relay
 from tests.support.pynetdicom_scp import pynetdicom_scp
 from tests.support.pynetdicom_scu import Refusal, refusal
+from tests.support.raw import ACCEPT, REJECT, answer, association_request
 
 CT = sample("CT_small.dcm")
 
@@ -166,11 +167,15 @@ class BehindALoadBalancer(EndToEnd):
         self.needs_proxy()
 
     async def balanced(self, port: int, title: str, version: str, **settings: Any) -> int:
+        _, at = await self.behind(port, title, **settings)
+        return await haproxy(self, at, version)
+
+    async def behind(self, port: int, title: str, **settings: Any) -> tuple[ProxyProcess, int]:
+        """The proxy, and where only a balancer should call."""
         at = free_port()
         config = relay(at, port, title, **settings)
         config["inbound"]["clinic"]["dimse"]["listen"] = f"haproxy:tcp:{at}:interface=127.0.0.1"
-        await ProxyProcess.start(self, config, at)
-        return await haproxy(self, at, version)
+        return await ProxyProcess.start(self, config, at), at
 
     async def test_an_object_crosses_both(self) -> None:
         for version in "send-proxy", "send-proxy-v2":
@@ -190,3 +195,19 @@ class BehindALoadBalancer(EndToEnd):
             applications={"ECHOSCU": {"host": "127.0.0.2", "port": 104}},
         )
         self.assertEqual(Refusal(1, 1, 3), await refusal(front, "SHIELD", "ECHOSCU"))
+
+    async def test_a_caller_at_no_address_is_not_whoever_is_where_the_balancer_is(self) -> None:
+        peer = pynetdicom_scp(self)
+        here = {"ECHOSCU": {"host": "127.0.0.1", "port": 104}}
+        _, at = await self.behind(peer.port, peer.title, unknown_applications="refuse", applications=here)
+        request = association_request(b"SHIELD", b"ECHOSCU")
+        known = await answer(at, b"PROXY TCP4 127.0.0.1 127.0.0.1 1024 104\r\n" + request)
+        unknown = await answer(at, b"PROXY UNKNOWN\r\n" + request)
+        self.assertEqual((ACCEPT, REJECT), (known[0], unknown[0]))
+
+    async def test_a_malformed_header_is_one_line_of_the_log(self) -> None:
+        peer = pynetdicom_scp(self)
+        proxy, at = await self.behind(peer.port, peer.title)
+        self.assertEqual(b"", await answer(at, b"PROXY TCP4 127.0.0.1 127.0.0.1 DOE 104\r\n"))
+        self.assertIn("info connection from 127.0.0.1: cut, its PROXY header is malformed\n", proxy.log)
+        self.assertNotIn("DOE", proxy.log)

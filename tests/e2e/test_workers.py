@@ -17,7 +17,9 @@ from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind as S
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 
+from dimseproxy.workers.orders import WHERE
 from dimseproxy.workers.part import Part
+from dimseproxy.workers.worker import LOOK_EVERY, STILL_LOOKS
 from tests.e2e.test_operation import ECHO, STRICT, Operation
 from tests.support import pynetdicom_scu
 from tests.support.objects import sample
@@ -154,6 +156,22 @@ class Death(Workers):
         self.end(before[0], signal.SIGTERM)
         await until(lambda: self.pids(proxy)[0] != before[0], "another worker")
         self.assertIn("worker 0: shutting down with 0 associations", proxy.log)
+
+    async def test_one_that_hangs_is_replaced(self) -> None:
+        proxy = await self.start()
+        before = self.pids(proxy)
+        self.end(before[1], signal.SIGSTOP)
+        await proxy.process.says("worker 1 hangs: no sign of life for 30 s", 2 * STILL_LOOKS * LOOK_EVERY)
+        await proxy.process.says("worker 1 has ended, by signal 9: another one is started")
+        await until(lambda: self.pids(proxy)[1] != before[1], "another worker")
+        self.assertEqual([before[0], before[2]], [self.pids(proxy)[number] for number in (0, 2)])
+
+    async def test_one_that_hangs_says_where(self) -> None:
+        proxy = await self.start()
+        self.end(self.pids(proxy)[1], WHERE)
+        await proxy.process.says(" in doPoll")
+        self.assertIn("error worker 1:   File ", proxy.log)
+        self.assertEqual(0x0000, await self.echo())
 
     async def test_without_their_parent_the_workers_end(self) -> None:
         proxy = await self.start()

@@ -189,11 +189,16 @@ class House:
         return cls(settings=evolve(house.settings, outbound={"pacs": pacs}))
 
     def ways(self) -> Ways:
-        return Ways({"pacs": self.pacs}, self.applications, {"pacs": PACS_HOST}, known_addresses)
+        names = self.settings.outbound
+        return Ways(
+            {name: self.pacs for name in names}, self.applications, {name: PACS_HOST for name in names}, known_addresses
+        )
 
-    def call(self, *abstract_syntaxes: str, calling: str = "CLIENT", called: str = "SHIELD") -> FakeIncoming:
+    def call(
+        self, *abstract_syntaxes: str, calling: str = "CLIENT", called: str = "SHIELD", host: str = CALLER_HOST
+    ) -> FakeIncoming:
         """A caller, already answered where the PACS answers by itself."""
-        caller = FakeIncoming(a_request(*abstract_syntaxes, calling=calling, called=called))
+        caller = FakeIncoming(a_request(*abstract_syntaxes, calling=calling, called=called), host)
         self.reception.incoming(caller)
         return caller
 

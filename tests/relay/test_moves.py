@@ -7,7 +7,7 @@ from twisted.trial.unittest import TestCase
 from dimseproxy.dimse.command_set import CommandField, Element
 from dimseproxy.dimse.parts import Command, Part
 from dimseproxy.dimse.status import Status
-from dimseproxy.relay import retrieving
+from dimseproxy.relay import elsewhere, retrieving
 from dimseproxy.ul.user_information import RoleSelection
 from tests.association.playing import (
     CT,
@@ -168,12 +168,83 @@ class MovesThroughTests(TestCase):
     def test_nothing_of_a_caller_that_is_gone_is_left(self) -> None:
         self.caller.hears(move())
         self.caller.ends()
-        self.assertEqual(self.house.reception.retrieves.candidates("pacs", "DIMSEPROXY"), [])
+        self.assertEqual(self.house.reception.retrieves.candidates(("pacs",), "DIMSEPROXY"), [])
 
     def test_nothing_is_left_when_it_is_answered(self) -> None:
         self.caller.hears(move())
         self.pacs.hears(moved())
-        self.assertEqual(self.house.reception.retrieves.candidates("pacs", "DIMSEPROXY"), [])
+        self.assertEqual(self.house.reception.retrieves.candidates(("pacs",), "DIMSEPROXY"), [])
+
+
+class CallersOwnIdsTests(TestCase):
+    """A caller with an asynchronous operations window, whose message ids are as high as ours."""
+
+    def setUp(self) -> None:
+        self.house = House()
+        self.caller = self.house.call(MOVE, VERIFICATION, CT)
+        self.pacs = self.house.pacs.associations[0]
+
+    def _ids(self) -> list[int]:
+        """Those of the requests that the PACS got."""
+        return [part.command_set.message_id for part in self.pacs.sent if isinstance(part, Command)]
+
+    def test_one_that_the_caller_uses_is_not_leased(self) -> None:
+        self.caller.hears(echo(OWN_ID, context_id=3), move())
+        self.assertEqual(self._ids(), [OWN_ID, OWN_ID + 1])
+
+    def test_one_that_it_used_is(self) -> None:
+        self.caller.hears(echo(OWN_ID, context_id=3))
+        self.pacs.hears(response(CommandField.C_ECHO_RSP, OWN_ID, context_id=3))
+        self.caller.hears(move())
+        self.assertEqual(self._ids(), [OWN_ID, OWN_ID])
+
+    def test_nor_do_two_go_out_under_one_that_come_together(self) -> None:
+        self.caller.hears(move(), echo(OWN_ID, context_id=3))
+        self.assertEqual(len(set(self._ids())), len(self._ids()))
+
+    def test_each_is_answered(self) -> None:
+        self.caller.hears(echo(OWN_ID, context_id=3), move())
+        self.pacs.hears(moved(OWN_ID + 1), response(CommandField.C_ECHO_RSP, OWN_ID, context_id=3))
+        self.assertEqual(
+            [(part.command_set.name, part.command_set.responds_to) for part in self.caller.sent],  # type: ignore[union-attr]
+            [("C-MOVE-RSP", 1), ("C-ECHO-RSP", OWN_ID)],
+        )
+
+    def test_one_that_is_leased_cannot_be_used(self) -> None:
+        self.caller.hears(move())
+        self.caller.hears(echo(OWN_ID, context_id=3))
+        self.assertEqual(self._ids(), [OWN_ID])
+        refused = first(self.caller.sent).command_set
+        self.assertEqual((refused.name, refused.status), ("C-ECHO-RSP", Status.DUPLICATE_INVOCATION))
+
+    def test_nor_can_its_data_set_cross(self) -> None:
+        self.caller.hears(move())
+        self.caller.hears(store(OWN_ID, context_id=5))
+        self.assertEqual(self.pacs.sent[2:], [])
+
+    def test_what_is_leased_to_another_caller_can(self) -> None:
+        self.house.call(MOVE).hears(move())
+        self.caller.hears(echo(OWN_ID, context_id=3))
+        self.assertEqual(self._ids(), [OWN_ID])
+
+    def test_another_retrieve_may_have_the_id_of_one_of_ours(self) -> None:
+        """It gets another one anyway."""
+        self.caller.hears(move())
+        self.caller.hears(move(message_id=OWN_ID))
+        self.assertEqual(self._ids(), [OWN_ID, OWN_ID + 1])
+
+    def test_a_cancel_that_comes_late_cancels_no_retrieve(self) -> None:
+        self.caller.hears(echo(OWN_ID, context_id=3))
+        self.pacs.hears(response(CommandField.C_ECHO_RSP, OWN_ID, context_id=3))
+        self.caller.hears(move())
+        self.caller.hears(cancel(OWN_ID))
+        self.assertEqual(self.pacs.commands, ["C-ECHO-RQ", "C-MOVE-RQ"])
+
+    def test_a_caller_that_uses_all_of_them(self) -> None:
+        self.patch(elsewhere, "LAST_MESSAGE_ID", OWN_ID + 1)
+        self.setUp()
+        self.caller.hears(echo(OWN_ID, context_id=3), echo(OWN_ID + 1, context_id=3), move())
+        self.assertEqual(first(self.caller.sent).command_set.status, Status.OUT_OF_RESOURCES)
 
 
 class DirectTests(TestCase):

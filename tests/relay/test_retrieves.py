@@ -3,6 +3,7 @@ from __future__ import annotations
 from twisted.trial.unittest import TestCase
 
 from dimseproxy.dimse.command_set import CommandField, CommandSet, Element
+from dimseproxy.dimse.status import Status
 from dimseproxy.errors import OperationRefused
 from dimseproxy.relay import retrieves as module
 from dimseproxy.relay.destinations import ApplicationDestination
@@ -73,54 +74,54 @@ class FindingTests(TestCase):
         self.first.studies, self.second.studies = frozenset(("1.1",)), frozenset(("1.2",))
 
     def test_by_originator(self) -> None:
-        self.assertIs(self.retrieves.find("pacs", "PROXY", self.second.message_id), self.second)
+        self.assertIs(self.retrieves.find(("pacs",), "PROXY", self.second.message_id), self.second)
 
     def test_not_by_the_originator_of_another_outbound(self) -> None:
-        self.assertIsNone(self.retrieves.find("other", "PROXY", self.second.message_id))
+        self.assertIsNone(self.retrieves.find(("other",), "PROXY", self.second.message_id))
 
     def test_not_by_the_originator_of_another_title(self) -> None:
-        self.assertIsNone(self.retrieves.find("pacs", "PROXY1", self.second.message_id))
+        self.assertIsNone(self.retrieves.find(("pacs",), "PROXY1", self.second.message_id))
 
     def test_without_originator_the_command_says_nothing(self) -> None:
         self.retrieves.close(self.first)
-        self.assertIsNone(self.retrieves.find("pacs", "PROXY", None))
+        self.assertIsNone(self.retrieves.find(("pacs",), "PROXY", None))
 
     def test_one_that_asked_for_no_study_takes_any(self) -> None:
         self.retrieves.close(self.first)
         self.second.studies = frozenset()
-        self.assertIs(self.retrieves.find_by_study("pacs", "PROXY", "1.3", Nowhere()), self.second)
+        self.assertIs(self.retrieves.find_by_study(("pacs",), "PROXY", "1.3", Nowhere()), self.second)
 
     def test_but_none_that_another_worker_passes_on(self) -> None:
         self.retrieves.close(self.first)
         self.second.studies = frozenset()
-        self.assertIsNone(self.retrieves.find_by_study("pacs", "PROXY", "1.3"))
+        self.assertIsNone(self.retrieves.find_by_study(("pacs",), "PROXY", "1.3"))
 
     def test_one_that_asked_for_another_study_takes_none(self) -> None:
         self.retrieves.close(self.first)
-        self.assertIsNone(self.retrieves.find_by_study("pacs", "PROXY", "1.3", Nowhere()))
+        self.assertIsNone(self.retrieves.find_by_study(("pacs",), "PROXY", "1.3", Nowhere()))
 
     def test_two_destinations_that_asked_for_no_study_are_too_many(self) -> None:
         self.first.studies = self.second.studies = frozenset()
-        self.assertIsNone(self.retrieves.find_by_study("pacs", "PROXY", "1.3", Nowhere()))
+        self.assertIsNone(self.retrieves.find_by_study(("pacs",), "PROXY", "1.3", Nowhere()))
 
     def test_nothing_is_found_when_all_are_closed(self) -> None:
         for each in (self.first, self.second):
             self.retrieves.close(each)
-        self.assertIsNone(self.retrieves.find("pacs", "PROXY", self.first.message_id))
+        self.assertIsNone(self.retrieves.find(("pacs",), "PROXY", self.first.message_id))
 
     def test_by_study(self) -> None:
-        self.assertIs(self.retrieves.find_by_study("pacs", "PROXY", "1.2"), self.second)
+        self.assertIs(self.retrieves.find_by_study(("pacs",), "PROXY", "1.2"), self.second)
 
     def test_a_study_that_nobody_asked_for(self) -> None:
-        self.assertIsNone(self.retrieves.find_by_study("pacs", "PROXY", "1.3", Nowhere()))
+        self.assertIsNone(self.retrieves.find_by_study(("pacs",), "PROXY", "1.3", Nowhere()))
 
     def test_a_study_that_both_asked_for(self) -> None:
         self.second.studies = frozenset(("1.1",))
-        self.assertIsNone(self.retrieves.find_by_study("pacs", "PROXY", "1.1"))
+        self.assertIsNone(self.retrieves.find_by_study(("pacs",), "PROXY", "1.1"))
 
     def test_no_study_at_all(self) -> None:
         self.first.studies = frozenset(("",))
-        self.assertIsNone(self.retrieves.find_by_study("pacs", "PROXY", ""))
+        self.assertIsNone(self.retrieves.find_by_study(("pacs",), "PROXY", ""))
 
 
 def counters(
@@ -216,7 +217,7 @@ class AlikeTests(TestCase):
 
     def _delivered(self, objects: int) -> None:
         for number in range(objects):
-            found = self.retrieves.find_by_study("pacs", "PROXY", "1.1")
+            found = self.retrieves.find_by_study(("pacs",), "PROXY", "1.1")
             assert found is not None
             found.account(0, f"1.2.{number}")
 
@@ -239,24 +240,43 @@ class AlikeTests(TestCase):
 class CommitmentsTests(TestCase):
     def setUp(self) -> None:
         self.commitments = Commitments()
-        self.commitments.open("1.1", "pacs", ONE)
+        self.commitments.open("pacs", "1.1", ONE)
 
     def test_is_found(self) -> None:
-        self.assertIs(self.commitments.find("pacs", "1.1"), ONE)
+        self.assertIs(self.commitments.find(("pacs",), "1.1"), ONE)
 
     def test_is_found_for_its_outbound_only(self) -> None:
-        self.assertIsNone(self.commitments.find("other", "1.1"))
+        self.assertIsNone(self.commitments.find(("other",), "1.1"))
 
     def test_is_closed(self) -> None:
-        self.commitments.close("1.1")
-        self.assertIsNone(self.commitments.find("pacs", "1.1"))
+        self.commitments.close(("pacs",), "1.1")
+        self.assertIsNone(self.commitments.find(("pacs",), "1.1"))
 
     def test_closing_twice_is_no_mistake(self) -> None:
-        self.commitments.close("1.1")
-        self.commitments.close("1.1")
-        self.assertFalse(self.commitments.are_awaited_from("pacs"))
+        self.commitments.close(("pacs",), "1.1")
+        self.commitments.close(("pacs",), "1.1")
+        self.assertFalse(self.commitments.are_awaited_from(("pacs",)))
 
     def test_the_oldest_are_forgotten(self) -> None:
         self.patch(module, "MAX_COMMITMENTS", 1)
-        self.commitments.open("1.2", "pacs", TWO)
-        self.assertIsNone(self.commitments.find("pacs", "1.1"))
+        self.commitments.open("pacs", "1.2", TWO)
+        self.assertIsNone(self.commitments.find(("pacs",), "1.1"))
+
+    def test_one_of_another_outbound_is_kept_apart(self) -> None:
+        self.commitments.open("other", "1.1", TWO)
+        self.assertIs(self.commitments.find(("pacs",), "1.1"), ONE)
+        self.assertIs(self.commitments.find(("other",), "1.1"), TWO)
+
+    def test_one_that_another_waits_for_is_refused(self) -> None:
+        with self.assertRaises(OperationRefused) as raised:
+            self.commitments.open("pacs", "1.1", TWO)
+        self.assertEqual(raised.exception.status, Status.INVALID_ARGUMENT_VALUE)
+        self.assertIs(self.commitments.find(("pacs",), "1.1"), ONE)
+
+    def test_one_that_is_asked_for_again_is_the_newest(self) -> None:
+        self.patch(module, "MAX_COMMITMENTS", 2)
+        self.commitments.open("pacs", "1.2", TWO)
+        self.commitments.open("pacs", "1.1", ONE)
+        self.commitments.open("pacs", "1.3", TWO)
+        self.assertIsNone(self.commitments.find(("pacs",), "1.2"))
+        self.assertIs(self.commitments.find(("pacs",), "1.1"), ONE)

@@ -14,6 +14,7 @@ from dimseproxy.relay.elsewhere import FIRST_MESSAGE_ID, LAST_MESSAGE_ID
 from dimseproxy.relay.retrieves import MAX_COMMITMENTS, MAX_RETRIEVES
 from dimseproxy.workers import board as module
 from dimseproxy.workers.board import (
+    BEATS,
     LAST_LEASED,
     RETRIEVES_END,
     Board,
@@ -78,7 +79,9 @@ class LayoutTests(BoardTestCase):
         self.assertLessEqual(end * module.WORD, self.parent.retrieves(1) * module.WORD - PAGESIZE)
 
     def test_commitments_end_before_accounts_begin(self) -> None:
-        self.assertLessEqual(self.parent.commitments(0) + module.COMMITMENT_SLOTS, self.parent.accounts(0))
+        self.assertLessEqual(
+            self.parent.commitments(0) + module.COMMITMENT_SLOTS * module.COMMITMENT_WORDS, self.parent.accounts(0)
+        )
 
     def test_each_of_two_workers_may_put_up_all_that_it_may_have(self) -> None:
         self.assertLessEqual(MAX_RETRIEVES // 2, module.RETRIEVE_SLOTS)
@@ -259,6 +262,11 @@ class ClearingTests(BoardTestCase):
         self.parent.clear(0)
         self.assertEqual(self._attach(0).mark(0, LAST_LEASED), 0x8000)
 
+    def test_its_beats_are_gone(self) -> None:
+        self.workers[0].beat()
+        self.parent.clear(0)
+        self.assertEqual(self.parent.mark(0, BEATS), 0)
+
     def test_its_accounts_are_not(self) -> None:
         first, last = self.parent.accounts(0), self.parent.accounts(0) + module.ACCOUNTS * module.ACCOUNT_WORDS - 1
         self.workers[0].words[first] = self.workers[0].words[last] = 7
@@ -281,6 +289,13 @@ class ClearingTests(BoardTestCase):
         self.assertLess(os.fstat(self.parent.fd).st_blocks * 512, 65536)
 
 
+class BeatTests(BoardTestCase):
+    def test_each_worker_has_its_own(self) -> None:
+        for number in (0, 2, 2):
+            self.workers[number].beat()
+        self.assertEqual([self.parent.mark(number, BEATS) for number in range(3)], [1, 0, 2])
+
+
 class DigestTests(BoardTestCase):
     def test_all_workers_have_the_same(self) -> None:
         self.assertEqual(len({worker.digest("1.2.3") for worker in self.workers}), 1)
@@ -297,13 +312,17 @@ class DigestTests(BoardTestCase):
 class FindingTests(BoardTestCase):
     def test_a_word(self) -> None:
         self.workers[0].words[1000] = 0x1234
-        self.assertTrue(self.workers[1].find(0x1234, 900, 1001))
+        self.assertEqual(self.workers[1].find(0x1234, 900, 1001), 1000)
 
     def test_not_behind_the_end(self) -> None:
         self.workers[0].words[1000] = 0x1234
-        self.assertFalse(self.workers[1].find(0x1234, 900, 1000))
+        self.assertIsNone(self.workers[1].find(0x1234, 900, 1000))
 
     def test_not_across_two_words(self) -> None:
         self.workers[0].words[1000] = 0x1122334455667788
         self.workers[0].words[1001] = 0x1122334455667788
-        self.assertFalse(self.workers[1].find(0x5566778811223344, 900, 1100))
+        self.assertIsNone(self.workers[1].find(0x5566778811223344, 900, 1100))
+
+    def test_only_where_a_slot_begins(self) -> None:
+        self.workers[0].words[1001] = self.workers[0].words[1004] = 0x1234
+        self.assertEqual(self.workers[1].find(0x1234, 900, 1100, 2), 1004)

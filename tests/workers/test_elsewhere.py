@@ -17,8 +17,10 @@ from dimseproxy.workers.notices import MAX_STUDIES
 from tests.association.playing import COMMITMENT, CT, GET, MOVE, VERIFICATION, a_request, command, fragment, response
 from tests.relay.data_sets import an_object, identifier, report
 from tests.relay.fakes import FakeAssociation, FakeIncoming, House
+from tests.relay.test_commitments import action
 from tests.relay.test_deliveries import data, delivered, statuses, stored
 from tests.relay.test_moves import move, moved
+from tests.relay.test_two_outbounds import two_outbounds
 from tests.workers.house import FakePassing, WorkersTestCase
 
 TITLES = ("DIMSEPROXY", "SECOND", "THIRD")
@@ -256,7 +258,7 @@ class MoveTests(WorkersTestCase):
     def test_what_was_counted_is_not_counted_again(self) -> None:
         self._deliver((3, self.own_id, "1.1"))
         self.other.hears(stored(3))
-        (ours,) = self.asking.reception.retrieves.candidates("pacs", "DIMSEPROXY")
+        (ours,) = self.asking.reception.retrieves.candidates(("pacs",), "DIMSEPROXY")
         assert isinstance(ours, Retrieve)
         for _ in range(2):
             self.elsewhere[0].settle(ours)
@@ -370,7 +372,7 @@ class PassingOnTests(WorkersTestCase):
         own = self._get()
         self.houses[1].deliver(CT).hears(delivered(3, own))
         self._passed_on().hears(stored(3))
-        (ours,) = self.houses[0].reception.retrieves.candidates("pacs", "DIMSEPROXY")
+        (ours,) = self.houses[0].reception.retrieves.candidates(("pacs",), "DIMSEPROXY")
         assert isinstance(ours, Retrieve)
         self.elsewhere[0].settle(ours)
         self.assertEqual(ours.sent.total(), 0)
@@ -412,6 +414,32 @@ class PassingOnTests(WorkersTestCase):
         self.assertEqual(self._passed_on().sent, message)
 
 
+class TwoOutboundsTests(WorkersTestCase):
+    """CLIENT has asked worker 0 by one outbound, OTHER worker 1 by another; the PACS of both delivers to worker 2."""
+
+    settings = two_outbounds().settings
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.ids = []
+        for number, title, called, study in ((0, "CLIENT", "SHIELD", "1.1"), (1, "OTHER", "SECOND", "1.2")):
+            host = self.settings.applications[title].host
+            self.houses[number].call(MOVE, calling=title, called=called, host=host).hears(move(title, study=study))
+            self.ids.append(own_id(self.houses[number].pacs.associations[0].sent[0]))
+
+    def _got(self) -> list[bytes]:
+        return [data(self.houses[2].applications[title].associations[0].sent) for title in ("CLIENT", "OTHER")]
+
+    def test_each_gets_its_own_by_move_originator(self) -> None:
+        delivery = self.houses[2].deliver(CT)
+        delivery.hears(delivered(3, self.ids[0], "1.1"), delivered(4, self.ids[1], "1.2"))
+        self.assertEqual(self._got(), [an_object("1.1"), an_object("1.2")])
+
+    def test_each_gets_its_own_by_study(self) -> None:
+        self.houses[2].deliver(CT).hears(delivered(3, None, "1.1"), delivered(4, None, "1.2"))
+        self.assertEqual(self._got(), [an_object("1.1"), an_object("1.2")])
+
+
 class CommitmentTests(WorkersTestCase):
     """CLIENT has asked worker 0 for a storage commitment; the PACS reports to worker 1."""
 
@@ -446,6 +474,18 @@ class CommitmentTests(WorkersTestCase):
         passed_on.hears(request, fragment(report("1.2.3")))
         self.houses[0].applications["CLIENT"].associations[0].hears(response(CommandField.N_EVENT_REPORT_RSP, 5))
         self.assertEqual(self.houses[1].deliver(COMMITMENT).rejection, NO_REASON_GIVEN)
+
+    def test_another_application_cannot_ask_another_worker_under_its_transaction(self) -> None:
+        other = self.houses[1].call(COMMITMENT, calling="OTHER", host="192.0.2.8")
+        other.hears(action("1.2.3"))
+        self.assertEqual((statuses(other), self.houses[1].pacs.associations[0].sent), ([0x0115], []))
+        self._report("1.2.3")
+        self.assertEqual(self.passing[1].workers[0].associations[0].commands, ["N-EVENT-REPORT-RQ"])
+
+    def test_it_may_itself(self) -> None:
+        again = self.houses[1].call(COMMITMENT)
+        again.hears(action("1.2.3"))
+        self.assertEqual(self.houses[1].pacs.associations[0].commands, ["N-ACTION-RQ"])
 
     def test_one_whose_worker_is_dead_is_not_awaited(self) -> None:
         self.board.clear(0)

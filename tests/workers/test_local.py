@@ -158,9 +158,9 @@ class PassingOnTests(LocallyTestCase):
         modes = {each.name: stat.S_IMODE(each.stat().st_mode) for each in self.folder.iterdir()}
         self.assertEqual(modes, {"0-0": 0o600, "0-1": 0o600, "0-failed": 0o600})
 
-    def test_a_worker_has_one_key_for_all_outbounds_and_none_of_anybody_else(self) -> None:
+    def test_a_worker_has_a_key_for_each_outbound(self) -> None:
         keys = [self.second.to(0, "pacs").key, self.second.to(0, "other").key, self.second.to(2, "pacs").key]
-        self.assertEqual(keys, [("worker", 0), ("worker", 0), ("worker", 2)])
+        self.assertEqual(keys, [("worker", 0, "pacs"), ("worker", 0, "other"), ("worker", 2, "pacs")])
 
     async def test_what_a_predecessor_left_is_no_obstacle(self) -> None:
         os.mkfifo(self.sockets.of_names(2))

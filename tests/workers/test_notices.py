@@ -136,57 +136,66 @@ class CommitmentTests(BoardTestCase):
         self.first, self.second = (CommitmentNotices(self.workers[number], number) for number in range(2))
 
     def test_is_found(self) -> None:
-        self.first.put("pacs", "1.2.3")
+        self.first.put("pacs", "1.2.3", "CLIENT")
         self.assertEqual(self.second.find("pacs", "1.2.3"), 0)
 
     def test_is_found_for_its_outbound_only(self) -> None:
-        self.first.put("pacs", "1.2.3")
+        self.first.put("pacs", "1.2.3", "CLIENT")
         self.assertIsNone(self.second.find("other", "1.2.3"))
 
     def test_nobody_finds_his_own(self) -> None:
-        self.first.put("pacs", "1.2.3")
+        self.first.put("pacs", "1.2.3", "CLIENT")
         self.assertIsNone(self.first.find("pacs", "1.2.3"))
 
     def test_another_is_not_found(self) -> None:
-        self.first.put("pacs", "1.2.3")
+        self.first.put("pacs", "1.2.3", "CLIENT")
         self.assertIsNone(self.second.find("pacs", "1.2.4"))
 
+    def test_is_anothers_where_its_report_goes_elsewhere(self) -> None:
+        self.first.put("pacs", "1.2.3", "CLIENT")
+        found = [self.second.is_anothers("pacs", "1.2.3", each) for each in ("CLIENT", "OTHER")]
+        self.assertEqual(found, [False, True])
+
+    def test_what_nobody_asked_for_is_nobodys(self) -> None:
+        self.first.put("pacs", "1.2.3", "CLIENT")
+        self.assertFalse(self.second.is_anothers("pacs", "1.2.4", "OTHER"))
+
     def test_is_taken_down(self) -> None:
-        self.first.put("pacs", "1.2.3")
-        self.first.put("pacs", "1.2.4")
+        self.first.put("pacs", "1.2.3", "CLIENT")
+        self.first.put("pacs", "1.2.4", "CLIENT")
         self.first.remove("pacs", "1.2.3")
         self.assertEqual([self.second.find("pacs", each) for each in ("1.2.3", "1.2.4")], [None, 0])
 
     def test_is_awaited(self) -> None:
-        self.first.put("pacs", "1.2.3")
+        self.first.put("pacs", "1.2.3", "CLIENT")
         self.assertEqual([self.second.are_awaited_from(each) for each in ("pacs", "other")], [True, False])
 
     def test_is_awaited_no_longer(self) -> None:
-        self.first.put("pacs", "1.2.3")
+        self.first.put("pacs", "1.2.3", "CLIENT")
         self.first.remove("pacs", "1.2.3")
         self.first.remove("pacs", "1.2.3")
         self.assertFalse(self.second.are_awaited_from("pacs"))
 
     def test_twice_is_once(self) -> None:
-        self.first.put("pacs", "1.2.3")
-        self.first.put("pacs", "1.2.3")
+        self.first.put("pacs", "1.2.3", "CLIENT")
+        self.first.put("pacs", "1.2.3", "CLIENT")
         self.first.remove("pacs", "1.2.3")
         self.assertFalse(self.second.are_awaited_from("pacs"))
 
     def test_a_slot_is_used_again(self) -> None:
         self.patch(module, "COMMITMENT_SLOTS", 1)
-        self.first.put("pacs", "1.2.3")
+        self.first.put("pacs", "1.2.3", "CLIENT")
         self.first.remove("pacs", "1.2.3")
-        self.first.put("pacs", "1.2.4")
+        self.first.put("pacs", "1.2.4", "CLIENT")
         self.assertEqual(self.second.find("pacs", "1.2.4"), 0)
 
     def test_those_for_which_there_is_no_room_are_not_awaited(self) -> None:
         self.patch(module, "COMMITMENT_SLOTS", 1)
-        self.first.put("pacs", "1.2.3")
-        self.first.put("other", "1.2.4")
+        self.first.put("pacs", "1.2.3", "CLIENT")
+        self.first.put("other", "1.2.4", "CLIENT")
         self.assertFalse(self.second.are_awaited_from("other"))
 
     def test_those_of_a_dead_worker_are_gone(self) -> None:
-        self.first.put("pacs", "1.2.3")
+        self.first.put("pacs", "1.2.3", "CLIENT")
         self.parent.clear(0)
         self.assertEqual((self.second.find("pacs", "1.2.3"), self.second.are_awaited_from("pacs")), (None, False))

@@ -6,12 +6,13 @@ from typing import Any
 
 from attrs import evolve
 from twisted.internet import reactor
+from twisted.internet.task import Clock
 from twisted.trial.unittest import TestCase
 
-from dimseproxy.association.deadlines import Deadlines
+from dimseproxy.association.deadlines import LOOK_EVERY, Deadlines
 from dimseproxy.config.settings import DimseInbound
 from dimseproxy.outbound.sharing import ASSOCIATIONS, OPERATIONS
-from dimseproxy.workers.board import Board, NotThisBoard, associations_of_inbound, keys_of
+from dimseproxy.workers.board import BEATS, Board, NotThisBoard, associations_of_inbound, keys_of
 from dimseproxy.workers.part import Part
 from dimseproxy.workers.siblings import Siblings
 from tests.association.playing import CT, LIMITS, MOVE, a_request
@@ -88,6 +89,18 @@ class SiblingsTests(TestCase):
         leg.cut()
         await gone
         self.assertEqual((list(leg.accepted), len(asking.applications["OTHER"].requests)), ([1], 1))
+
+    def test_a_worker_beats_when_deadlines_are_looked_at(self) -> None:
+        passing = Clock()
+        deadlines = Deadlines(passing)
+        part = Part(1, 2, {}, os.dup(self.board.fd), self.folder)
+        siblings = Siblings(part, self.settings, clock, deadlines, LIMITS)
+        self.addCleanup(siblings.board.close)
+        siblings.start(House(settings=self.settings, elsewhere=siblings.elsewhere).reception)
+        self.addCleanup(siblings.stop)
+        deadlines.start()
+        passing.pump([LOOK_EVERY] * 3)
+        self.assertEqual(self.board.mark(1, BEATS), 3)
 
     def test_the_board_outlives_the_end(self) -> None:
         place = self.workers[0].places("clinic")

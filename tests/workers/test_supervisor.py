@@ -25,10 +25,11 @@ from dimseproxy.config import Settings, load
 from dimseproxy.log import Log
 from dimseproxy.process import CannotStart
 from dimseproxy.workers import supervisor as module
-from dimseproxy.workers.board import Board
-from dimseproxy.workers.orders import Kind, Order, settings_in, to_settle
+from dimseproxy.workers.board import Board, keys_of
+from dimseproxy.workers.orders import WHERE, Kind, Order, settings_in, to_settle
 from dimseproxy.workers.part import Part
 from dimseproxy.workers.supervisor import PATIENCE, Supervisor
+from dimseproxy.workers.worker import LOOK_EVERY, STILL_LOOKS
 from tests.config.support import PACS, write_certificates
 from tests.workers.test_worker import FakeProcess
 
@@ -248,6 +249,50 @@ class DeathTests(SupervisorCase):
         self.reactor.processes[1].dies()
         self.reactor.advance(0)
         self.assertEqual(self.said_last()[3], self.said_last()[0])
+
+
+class HangTests(SupervisorCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.supervisor = self.serving()
+        self.boards = []
+        for part, descriptors in zip(self.reactor.parts, self.reactor.descriptors, strict=True):
+            fd = os.dup(descriptors[part.board])
+            board = Board.attach(fd, part.number, part.of, keys_of(load(self.file)))
+            self.addCleanup(board.close)
+            self.boards.append(board)
+            board.beat()
+
+    def beating(self, seconds: float, *numbers: int) -> list[list[str | int]]:
+        """What the processes are sent while only these workers beat."""
+        for _ in range(int(seconds / LOOK_EVERY)):
+            for number in numbers:
+                self.boards[number].beat()
+            self.reactor.advance(LOOK_EVERY)
+        return [process.signals for process in self.reactor.processes]
+
+    def test_one_that_hangs_is_ended(self) -> None:
+        self.assertEqual(self.beating(LOOK_EVERY * (STILL_LOOKS + 2), 0, 2), [[], [WHERE, "KILL"], []])
+
+    def test_after_half_a_minute(self) -> None:
+        self.assertEqual(self.beating(30, 0, 2), [[], [], []])
+        self.assertEqual(self.beating(LOOK_EVERY, 0, 2), [[], [WHERE], []])
+
+    def test_others_are_left_alone_while_it_is_replaced(self) -> None:
+        self.beating(LOOK_EVERY * (STILL_LOOKS + 2), 0, 2)
+        self.reactor.processes[1].dies()
+        self.assertEqual(self.beating(120, 0, 2), [[], [WHERE, "KILL"], [], []])
+
+    def test_a_clock_that_jumps_ends_nobody(self) -> None:
+        """As after a machine was suspended: nobody has beaten meanwhile, and the parent has not looked."""
+        for _ in range(STILL_LOOKS):
+            self.reactor.advance(86400)
+        self.assertEqual(self.beating(0), [[], [], []])
+
+    def test_who_drains_with_the_parent_has_the_time_of_the_drain(self) -> None:
+        self.supervisor.stopService()
+        self.reactor.advance(7)
+        self.assertEqual(self.beating(0), [[], [], []])
 
 
 class ReloadTests(SupervisorCase):

@@ -9,11 +9,12 @@ from attrs import define, field
 from twisted.internet.error import ProcessDone, ProcessTerminated
 from twisted.internet.protocol import ProcessProtocol
 from twisted.internet.task import Clock
+from twisted.logger import capturedLogs, formatEvent
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from dimseproxy.workers.orders import ORDERS, READY, Kind, Order
-from dimseproxy.workers.worker import LONGEST_LINE, LONGEST_PAUSE, SOON, Worker
+from dimseproxy.workers.orders import ORDERS, READY, WHERE, Kind, Order
+from dimseproxy.workers.worker import LONGEST_LINE, LONGEST_PAUSE, SOON, STILL_LOOKS, Worker
 
 SETTINGS = Order(Kind.SETTINGS, "settings")
 DRAIN = Order(Kind.DRAIN)
@@ -229,6 +230,68 @@ class DeathTests(WorkerCase):
         self.clock.advance(0)
         self.process.dies(status=1)
         self.assertEqual(self.upper.failed, ["with status 1"])
+
+
+class HangTests(WorkerCase):
+    """What the parent does about a worker that does not beat any longer."""
+
+    def looks(self, *beats: int) -> list[str | int]:
+        """What its process was sent when these counts had been seen, one after the other."""
+        for each in beats:
+            self.worker.look(each)
+        return self.process.signals
+
+    def test_one_that_beats_is_left_alone(self) -> None:
+        self.serving()
+        self.assertEqual(self.looks(*range(1, 100)), [])
+
+    def test_one_that_takes_its_time_is_too(self) -> None:
+        self.serving()
+        self.assertEqual(self.looks(*[1] * STILL_LOOKS, *[2] * STILL_LOOKS, 3), [])
+
+    def test_one_that_hangs_is_asked_where(self) -> None:
+        self.serving()
+        self.assertEqual(self.looks(*[7] * (STILL_LOOKS + 1)), [WHERE])
+
+    def test_and_killed(self) -> None:
+        self.serving()
+        with capturedLogs() as events:
+            self.assertEqual(self.looks(*[7] * (STILL_LOOKS + 2)), [WHERE, "KILL"])
+        said = ["worker 1 hangs: no sign of life for 30 s", "worker 1 does not end: it is killed"]
+        self.assertEqual([formatEvent(each) for each in events], said)
+
+    def test_unless_it_goes_on(self) -> None:
+        self.serving()
+        self.assertEqual(self.looks(*[7] * (STILL_LOOKS + 1), *[8] * STILL_LOOKS), [WHERE])
+
+    def test_one_that_has_never_beaten_hangs_too(self) -> None:
+        self.serving()
+        self.assertEqual(self.looks(*[0] * (STILL_LOOKS + 1)), [WHERE, "KILL"])
+
+    def test_one_that_does_not_serve_yet_is_left_alone(self) -> None:
+        """It may have to wait for a database, or for what its predecessor has left."""
+        self.worker.start()
+        self.assertEqual(self.looks(*[1] * 100), [])
+
+    def test_so_is_its_successor(self) -> None:
+        self.serving()
+        self.looks(*[7] * (STILL_LOOKS + 2))
+        self.process.dies()
+        self.clock.advance(0)
+        self.assertEqual(self.looks(*[7] * 100), [])
+
+    def test_a_successor_that_has_beaten_as_often_begins_anew(self) -> None:
+        self.serving()
+        self.looks(*[7] * (STILL_LOOKS + 2))
+        self.process.dies()
+        self.clock.advance(0)
+        self.process.ready()
+        self.assertEqual(self.looks(7), [])
+
+    def test_where_there_is_no_process_there_is_none_to_end(self) -> None:
+        for _ in range(STILL_LOOKS + 2):
+            self.worker.look(7)
+        self.assertEqual(self.upper.processes, [])
 
 
 class StopTests(WorkerCase):
