@@ -14,8 +14,7 @@ from typing import Final
 from dimseproxy.errors import RemoteProtocolError
 
 _ELEMENT_HEADER = Struct("<HHI")
-_US = Struct("<H")
-_UL = Struct("<I")
+_GROUP_LENGTH = Struct("<HHII")
 
 
 class Element(IntEnum):
@@ -232,18 +231,15 @@ class CommandSet:
     @classmethod
     def of(cls, elements: Mapping[Element, int | str | None]) -> CommandSet:
         """Built from native values: numbers and text; None leaves an element out."""
-        return cls._of({each: _encode_value(each, value) for each, value in elements.items() if value is not None})
+        return cls._of({each: _encoded(each, value) for each, value in elements.items() if value is not None})
 
     @classmethod
-    def _of(cls, values: Mapping[int, bytes]) -> CommandSet:
-        pieces = [b""]
-        size = 0
-        for element, value in sorted(values.items()):
-            pieces.append(_ELEMENT_HEADER.pack(0, element, len(value)))
-            pieces.append(value)
-            size += _ELEMENT_HEADER.size + len(value)
-        pieces[0] = _ELEMENT_HEADER.pack(0, _COMMAND_GROUP_LENGTH, _UL.size) + _UL.pack(size)
-        return cls.decode(b"".join(pieces))
+    def _of(cls, elements: Mapping[int, bytes]) -> CommandSet:
+        """
+        @param elements: encoded, header and value, without the group length.
+        """
+        content = b"".join([elements[element] for element in sorted(elements)])
+        return cls.decode(_GROUP_LENGTH.pack(0, _COMMAND_GROUP_LENGTH, 4, len(content)) + content)
 
     @classmethod
     def decode(cls, data: bytes) -> CommandSet:
@@ -258,19 +254,19 @@ class CommandSet:
 
     def replace(self, elements: Mapping[Element, int | str | None]) -> CommandSet:
         """A copy with these elements set, or left out where the value is None."""
-        values = self._values()
+        kept = self._encoded_elements()
         for element, value in elements.items():
             if value is None:
-                values.pop(element, None)
+                kept.pop(element, None)
             else:
-                values[element] = _encode_value(element, value)
-        return self._of(values)
+                kept[element] = _encoded(element, value)
+        return self._of(kept)
 
     def known(self) -> CommandSet:
         """The same with the elements of `Element` only: nobody knows what others say."""
         if self._places.keys() <= _KNOWN:
             return self
-        return self._of({element: value for element, value in self._values().items() if element in _KNOWN})
+        return self._of({each: encoded for each, encoded in self._encoded_elements().items() if each in _KNOWN})
 
     @property
     def elements(self) -> KeysView[int]:
@@ -292,10 +288,11 @@ class CommandSet:
         text = self._data[start:end].decode("latin-1")
         return text.strip("\0 ") if element in _UI else text.strip(" ")
 
-    def _values(self) -> dict[int, bytes]:
-        """The encoded values, without the group length."""
+    def _encoded_elements(self) -> dict[int, bytes]:
+        """The elements as they are, without the group length."""
+        data, header = self._data, _ELEMENT_HEADER.size
         return {
-            element: self._data[start:end]
+            element: data[start - header : end]
             for element, (start, end) in self._places.items()
             if element != _COMMAND_GROUP_LENGTH
         }
@@ -344,13 +341,14 @@ def command_name(command_field: int) -> str:
         return f"command {command_field:04X}"
 
 
-def _encode_value(element: Element, value: int | str) -> bytes:
+def _encoded(element: Element, value: int | str) -> bytes:
+    """Header and value."""
     if isinstance(value, int):
-        return _US.pack(value)
+        return _ELEMENT_HEADER.pack(0, element, 2) + value.to_bytes(2, "little")
     encoded = value.encode("latin-1")
     if len(encoded) & 1:
         encoded += b"\0" if element in _UI else b" "
-    return encoded
+    return _ELEMENT_HEADER.pack(0, element, len(encoded)) + encoded
 
 
 def response_to(request: CommandSet, status: int, comment: str = "") -> CommandSet:
