@@ -16,6 +16,7 @@ from dimseproxy.dataset.encoding import Encoding
 from dimseproxy.dataset.rewriter import Rewriter
 from dimseproxy.dimse.status import Status
 from dimseproxy.errors import LocalProtocolError, OperationRefused
+from dimseproxy.privacy.guard import Search
 from dimseproxy.privacy.identity import Identity
 from dimseproxy.privacy.policy import Policy
 from dimseproxy.privacy.pseudonymisation import Pseudonymisation, Purpose
@@ -149,8 +150,8 @@ class Replay:
                 self.instead = rewriter, editor
         return False
 
-    def check(self, pieces: Iterable[bytes | memoryview]) -> bool:
-        return self._head.shows_originals(pieces)
+    def search(self, pieces: Iterable[bytes | memoryview]) -> Search | None:
+        return self._head.search(pieces)
 
     # The rewriter
 
@@ -175,13 +176,14 @@ class Replay:
     def prepare(self, budget: int = 0) -> bool:
         return False
 
-    def flush(self, inspect: Callable[[bytes], None] | None = None) -> list[bytes | memoryview]:
+    def written(self) -> bytes:
+        return b"" if self._has_head_left or self._written is None else self._written
+
+    def flush(self) -> list[bytes | memoryview]:
         flushed: list[bytes | memoryview] = []
         if not self._has_head_left:
             if self._written is None:
                 raise OperationRefused(Status.PROCESSING_FAILURE, "an element that must be edited was not")
-            if inspect is not None:
-                inspect(self._written)
             flushed.append(self._written)
             self._has_head_left = True
         flushed += self._bulk

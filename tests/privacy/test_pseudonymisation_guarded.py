@@ -25,12 +25,13 @@ from tests.privacy.objects import (
     data_set,
     items,
 )
+from tests.privacy.searching import finds
 
 
 class Guarded(Editing):
     def check(self, original: Dataset, policy: Policy, encoding: Encoding = EXPLICIT) -> bool:
         self.sent(original, policy, encoding)
-        return self.editor.check([plain(self.left, encoding)])
+        return finds(self.editor.search([plain(self.left, encoding)]))
 
     def test_nothing_is_found_in_what_left_as_it_should(self) -> None:
         for encoding in ENCODINGS:
@@ -61,7 +62,7 @@ class Guarded(Editing):
     def test_a_patient_with_more_numbers_than_can_be_looked_for_is_refused(self) -> None:
         original = ct(OtherPatientIDs=[f"ID{number:06}" for number in range(MAX_NEEDLES + 2)])
         self.sent(original, BASIC, IMPLICIT)
-        self.assertIn("too many", str(self.assertRaises(OperationRefused, self.editor.check, [self.left])))
+        self.assertIn("too many", str(self.assertRaises(OperationRefused, self.editor.search, [self.left])))
 
     def test_switched_off_it_finds_nothing(self) -> None:
         self.assertFalse(self.check(ct(ImageComments="for Meier"), compile_policy(keep=[0x00204000], guard="off")))

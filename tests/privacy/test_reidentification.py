@@ -122,7 +122,7 @@ class Restored(Returning):
 
     def test_nothing_of_it_is_guarded(self) -> None:
         self.returned(self.sent(ct(), BASIC), BASIC)
-        self.assertFalse(self.back.check([b"PAT-4711"]))
+        self.assertIsNone(self.back.search([b"PAT-4711"]))
 
 
 class Unknown(Returning):
