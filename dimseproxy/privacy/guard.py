@@ -30,13 +30,15 @@ MAX_NUMBER_LENGTH: Final = 11
 MAX_MAPPED: Final = 32
 #: Needles; also an object that was made of hundreds of requests, each with its numbers, has no more.
 MAX_NEEDLES: Final = 4096
-#: Bytes of what leaves times needles: each is a search through all of it. So many take half a second, in slices; the
-#: longest head may have thirty needles, one of 100 KiB as many as there may be.
+#: Bytes of what leaves times needles: each is a search through all of it. So many take half a second, in slices; a head
+#: of 100 KiB may have as many needles as there may be.
 MAX_SEARCHED: Final = 512 * 1024 * 1024
+#: A head of any length may have so many: more than a patient has names and numbers, with the values that are mapped.
+MIN_SEARCHED: Final = 64
 #: So many at a time: some milliseconds, in which nobody else is served.
 SLICE: Final = 4 * 1024 * 1024
 #: What a needle inside of a longer word or number costs, in bytes searched: a text of ones is full of "11111".
-_HIT: Final = 512
+_HIT: Final = 1024
 #: A pseudonym of so many letters and digits may have a short name in it by chance; in a shorter one, or one of several
 #: words, it was put on purpose.
 MIN_RANDOM_LENGTH: Final = 12
@@ -119,7 +121,7 @@ class Guard:
             return None
         text = b"".join(pieces)
         searched = len(text) * len(needles)
-        if searched > MAX_SEARCHED:
+        if searched > _most_searched(text):
             raise _refused()
         if searched <= SLICE:
             text = text.upper()
@@ -130,14 +132,14 @@ class Guard:
         return self._search(text, needles, ours)
 
     def _search(self, text: bytes, needles: Collection[bytes], ours: Iterable[str]) -> Search:
-        effort = _Effort()
-        text = yield from _uppercase(text)
-        if not (yield from self._stand_in(text, needles, effort)):
+        effort = _Effort(_most_searched(text))
+        upper = yield from _uppercase(text)
+        if not (yield from self._stand_in(upper, needles, effort)):
             return False
-        text = yield from self._without(ours, text, effort)
-        return (yield from self._stand_in(text, needles, effort))
+        upper = yield from self._without(ours, upper, effort)
+        return (yield from self._stand_in(upper, needles, effort))
 
-    def _stand_in(self, text: bytes, needles: Iterable[bytes], effort: _Effort) -> Search:
+    def _stand_in(self, text: bytes | bytearray, needles: Iterable[bytes], effort: _Effort) -> Search:
         for needle in needles:
             anywhere, at = self._needles[needle], 0
             while at + len(needle) <= len(text):
@@ -155,7 +157,9 @@ class Guard:
                     yield
         return False
 
-    def _without(self, ours: Iterable[str], text: bytes, effort: _Effort) -> Generator[None, None, bytes]:
+    def _without(
+        self, ours: Iterable[str], text: bytes | bytearray, effort: _Effort
+    ) -> Generator[None, None, bytes | bytearray]:
         """The text with those pseudonyms blanked that may have a needle in them by chance."""
         # What is long enough to stand anywhere is in a pseudonym by no chance.
         short = [needle for needle, anywhere in self._needles.items() if not all(anywhere)]
@@ -191,9 +195,14 @@ class Guard:
 
 
 class _Effort:
-    """What a search has cost so far, in bytes searched."""
+    """
+    What a search has cost so far, in bytes searched.
 
-    def __init__(self) -> None:
+    @param most: what it may cost. What begins as less can still turn out to be full of what is none.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = 2 * most
         self._spent = 0
         self._next = SLICE
 
@@ -207,24 +216,27 @@ class _Effort:
         self._spent += spent
         if self._spent < self._next:
             return False
-        # What begins as less than it may cost can still turn out to be full of what is none.
-        if self._spent > 2 * MAX_SEARCHED:
+        if self._spent > self._most:
             raise _refused()
         self._next = self._spent + SLICE
         return True
 
 
-def _uppercase(text: bytes) -> Generator[None, None, bytes]:
+def _most_searched(text: bytes) -> int:
+    return max(MAX_SEARCHED, MIN_SEARCHED * len(text))
+
+
+def _uppercase(text: bytes) -> Generator[None, None, bytes | bytearray]:
     if len(text) <= SLICE:
         return text.upper()
-    upper = []
+    upper = bytearray()
     for at in range(0, len(text), SLICE):
-        upper.append(text[at : at + SLICE].upper())
+        upper += text[at : at + SLICE].upper()
         yield
-    return b"".join(upper)
+    return upper
 
 
-def _stands(text: bytes, needle: bytes, at: int, anywhere_left: bool, anywhere_right: bool) -> bool:
+def _stands(text: bytes | bytearray, needle: bytes, at: int, anywhere_left: bool, anywhere_right: bool) -> bool:
     """Whether a needle that is found stands by itself, not inside of a longer run of letters or digits."""
     end = at + len(needle)
     first, last = _class_of(needle[0]), _class_of(needle[-1])

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Final
 
+from dimseproxy.dataset.element import Limits
 from dimseproxy.dataset.encoding import Encoding
 from dimseproxy.dataset.rewriter import Rewriter
 from dimseproxy.dimse.status import Status
@@ -27,6 +28,7 @@ from dimseproxy.privacy.remembering import remembered
 MAX_HEAD: Final = 64 * 1024
 #: So many that are not recognised in a row at most before one of them is remembered: twice as many each time.
 _MOST_MISSES: Final = 256
+_LIMITS: Final = Limits()
 
 
 class HeadMemory:
@@ -35,12 +37,14 @@ class HeadMemory:
 
     @param encoding: of the objects.
     @param key: as for `Pseudonymisation`.
+    @param limits: what an object may cost.
     """
 
-    def __init__(self, policy: Policy, encoding: Encoding, key: bytes) -> None:
+    def __init__(self, policy: Policy, encoding: Encoding, key: bytes, limits: Limits = _LIMITS) -> None:
         self._policy = policy
         self._encoding = encoding
         self._key = key
+        self._limits = limits
         self._head: RememberedHead | None = None
         #: The class that the command set of the remembered object named.
         self._sop_class = ""
@@ -96,7 +100,7 @@ class HeadMemory:
 
     def _parts(self, sop_class: str) -> tuple[Rewriter, Pseudonymisation]:
         editor = Pseudonymisation(self._policy, self._encoding, Purpose.OBJECT, self._key, sop_class)
-        return Rewriter(self._encoding, editor), editor
+        return Rewriter(self._encoding, editor, self._limits), editor
 
 
 class Replay:

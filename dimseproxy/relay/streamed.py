@@ -81,7 +81,7 @@ class Streamed(CrossingMessage):
         else:
             purpose = Purpose.OBJECT if is_object else Purpose.ANSWER
             editor = way.privacy.editor(way.direction, encoding, purpose, self._sop_class)
-            self._rewriter, self._editor = Rewriter(encoding, editor), editor
+            self._rewriter, self._editor = Rewriter(encoding, editor, way.privacy.limits), editor
         self._feed(self._beginning, fragment.is_last)
         if replay is not None or self._memory is None:
             self._beginning = []

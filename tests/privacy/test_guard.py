@@ -49,6 +49,7 @@ class Identifiers(TestCase):
 
     def test_a_search_that_would_take_too_long_is_refused(self) -> None:
         self.patch(module, "MAX_SEARCHED", 40)
+        self.patch(module, "MIN_SEARCHED", 1)
         self.assertFalse(finds(guard("PAT-4711", "PAT-4712").search([b"x" * 20])))
         self.assertRaises(OperationRefused, guard("PAT-4711", "PAT-4712").search, [b"x" * 21])
 
@@ -66,6 +67,10 @@ class Identifiers(TestCase):
     def test_so_does_one_in_text_that_is_full_of_what_is_none(self) -> None:
         searching = guard("11111").search([b"1" * 100_000])
         self.assertGreaterEqual(slices(searching), 10)
+
+    def test_a_few_values_are_looked_for_in_text_of_any_length(self) -> None:
+        self.patch(module, "MAX_SEARCHED", 40)
+        self.assertTrue(finds(guard("PAT-4711", "PAT-4712").search([b"x" * 1_000_000 + b"PAT-4712"])))
 
     def test_it_ends_where_that_takes_too_long(self) -> None:
         self.patch(module, "MAX_SEARCHED", 10_000_000)
