@@ -67,6 +67,16 @@ class IDialect(Interface):
         @raise SourceRefused: nothing of its answer can be used.
         """
 
+    def ignores_case(service: FhirService, domain: str, original: str, pseudonym: str) -> Any:
+        """
+        Find out whether a domain may take originals for one that differ in case only, and create no pseudonym by that.
+
+        @param original: one with letters.
+        @param pseudonym: its own, as the service said just now.
+        @return: a coroutine: `bool`; true where it cannot be told.
+        @raise SourceUnavailable: it does not answer.
+        """
+
 
 @frozen(eq=False)
 class Group:
@@ -147,6 +157,8 @@ class RemotePseudonyms:
         self._dialect = dialect
         self._domains = tuple(dict.fromkeys(domains.values()))
         self._groups = _Groups(domains)
+        #: Of the domains that were looked at: whether they may take originals for one that differ in case only.
+        self._ignores_case: dict[str, bool] = {}
         self._cache: Cache[str, str] = Cache(clock.seconds, 2 * cache_entries, cache_seconds)
         self._batches: Batches[Group] = Batches(
             clock, self._ask, size=batch, concurrency=concurrency, seconds=service.seconds
@@ -264,7 +276,38 @@ class RemotePseudonyms:
             where = "".join(traceback.format_tb(error.__traceback__))
             log.error("an answer could not be read: {kind}\n{where}", kind=type(error).__name__, where=where)
             raise SourceRefused("the answer of the pseudonym service could not be read") from None
+        if group.direction is Direction.PSEUDONYMS:
+            outcomes = await self._own(group, outcomes)
         return self._checked(group, outcomes)
+
+    async def _own(self, group: Group, outcomes: Mapping[str, Outcome]) -> Mapping[str, Outcome]:
+        """
+        Pseudonyms, without those of somebody whose original differs in case only: the database behind a domain may take
+        the two for one.
+
+        @raise SourceUnavailable: the service does not answer.
+        @raise SourceRefused: it does not say whose they are.
+        """
+        domain, lettered = group.domain, _lettered(group.use, outcomes)
+        if not lettered:
+            return outcomes
+        if domain not in self._ignores_case:
+            pseudonym, original = next(iter(lettered.items()))
+            self._ignores_case[domain] = await self._dialect.ignores_case(self._service, domain, original, pseudonym)
+        if not self._ignores_case[domain]:
+            return outcomes
+        try:
+            originals = await self._dialect.ask(self._service, Direction.ORIGINALS, domain, tuple(lettered))
+        except RequestRefused as error:
+            if error.status not in (401, 403):
+                raise
+            # Whoever only gives pseudonyms, as was said at the start.
+            return outcomes
+        refusal = SourceRefused(f"the pseudonym service gave a pseudonym for {domain} that is another original's")
+        return {
+            original: outcome if outcome not in lettered or originals.get(outcome) == original else refusal
+            for original, outcome in outcomes.items()
+        }
 
     def _checked(self, group: Group, outcomes: Mapping[str, Outcome]) -> dict[str, Outcome]:
         """What can be believed, which is remembered; the rest as refusals."""
@@ -298,6 +341,15 @@ class RemotePseudonyms:
         # An original may have several pseudonyms; the one that the service gives for it is the one to use.
         if group.direction is Direction.PSEUDONYMS or self._cache.get(back) is None:
             self._cache.put(back, value)
+
+
+def _lettered(use: Use, outcomes: Mapping[str, Outcome]) -> dict[str, str]:
+    """The originals with letters, by their pseudonyms, where these could be one."""
+    return {
+        pseudonym: original
+        for original, pseudonym in outcomes.items()
+        if isinstance(pseudonym, str) and original.swapcase() != original and not fault_of_pseudonym(use, pseudonym)
+    }
 
 
 def _complete(answers: Mapping[Identity, str | None]) -> Pseudonyms:
