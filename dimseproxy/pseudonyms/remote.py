@@ -106,6 +106,7 @@ class _Groups:
     The groups of a service, by direction and kind; kinds of one domain and use share theirs.
 
     @ivar reverse: the group of the answers to a group.
+    @ivar beside: the groups of the direction of a group whose values may be its own: UIDs are of one name space.
     """
 
     def __init__(self, domains: Mapping[Kind, str]) -> None:
@@ -121,6 +122,12 @@ class _Groups:
                 self.reverse |= {there: back, back: there}
             for direction, group in pair.items():
                 self._of[direction][kind] = group
+        self.beside: dict[Group, tuple[Group, ...]] = {
+            group: tuple(each for each in self.reverse if each.direction is group.direction and each.use is group.use)
+            if group.use is Use.UID
+            else (group,)
+            for group in self.reverse
+        }
 
     def of(self, direction: Direction) -> Mapping[Kind, Group]:
         """The groups of a direction, by kind."""
@@ -315,7 +322,7 @@ class RemotePseudonyms:
         checked: dict[str, Outcome] = {}
         for value, outcome in outcomes.items():
             if isinstance(outcome, str):
-                fault = self._fault(group, value, outcome, uses[outcome])
+                fault = self._fault(group, value, outcome, uses[outcome], outcome in outcomes)
                 if fault is not None:
                     refusal = f"the pseudonym service gave a {group.direction.wanted} for {group.domain} that {fault}"
                     checked[value] = SourceRefused(refusal)
@@ -324,7 +331,7 @@ class RemotePseudonyms:
             checked[value] = outcome
         return checked
 
-    def _fault(self, group: Group, value: str, outcome: str, uses: int) -> str | None:
+    def _fault(self, group: Group, value: str, outcome: str, uses: int, is_asked: bool) -> str | None:
         if outcome == value:
             return f"is the {group.direction.given} itself"
         if group.direction is Direction.ORIGINALS:
@@ -332,15 +339,37 @@ class RemotePseudonyms:
         fault = fault_of_pseudonym(group.use, outcome)
         if fault is not None:
             return fault
+        if is_asked or self._is_original(group, outcome):
+            return "is an original, too"
         known = self._cache.get(self._groups.reverse[group].key(outcome))
         return "is another original's, too" if uses > 1 or known not in (None, value) else None
 
+    def _is_original(self, group: Group, value: str) -> bool:
+        """
+        Whether a value is known as an original.
+
+        @param group: of originals that are asked about.
+        """
+        return any(self._cache.get(each.key(value)) is not None for each in self._groups.beside[group])
+
     def _remember(self, group: Group, value: str, outcome: str) -> None:
+        reverse = self._groups.reverse[group]
         self._cache.put(group.key(value), outcome)
-        back = self._groups.reverse[group].key(outcome)
+        if group.direction is Direction.PSEUDONYMS:
+            self._cache.put(reverse.key(outcome), value)
+            self._is_seen(group, value)
+            return
+        self._is_seen(reverse, outcome)
         # An original may have several pseudonyms; the one that the service gives for it is the one to use.
-        if group.direction is Direction.PSEUDONYMS or self._cache.get(back) is None:
-            self._cache.put(back, value)
+        if self._cache.get(reverse.key(outcome)) is None and not self._is_original(reverse, value):
+            self._cache.put(reverse.key(outcome), value)
+
+    def _is_seen(self, group: Group, original: str) -> None:
+        """Use an original no more as the pseudonym of somebody else."""
+        for each in self._groups.beside[group]:
+            owner = self._cache.get(self._groups.reverse[each].key(original))
+            if owner is not None:
+                self._cache.forget(each.key(owner))
 
 
 def _lettered(use: Use, outcomes: Mapping[str, Outcome]) -> dict[str, str]:

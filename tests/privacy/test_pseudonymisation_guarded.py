@@ -11,9 +11,20 @@ from dimseproxy.dataset.encoding import Encoding
 from dimseproxy.errors import OperationRefused
 from dimseproxy.privacy.dates import shift, shift_days
 from dimseproxy.privacy.guard import MAX_NEEDLES
+from dimseproxy.privacy.identity import Identity, Kind
 from dimseproxy.privacy.policy import Blank, Policy, compile_policy
 from dimseproxy.privacy.pseudonymisation import Pseudonymisation, Purpose
-from tests.privacy.editing import BIG_ENDIAN, ENCODINGS, EXPLICIT, IMPLICIT, KEY, encoded, plain, through
+from tests.privacy.editing import (
+    BIG_ENDIAN,
+    ENCODINGS,
+    EXPLICIT,
+    IMPLICIT,
+    KEY,
+    encoded,
+    plain,
+    pseudonym_of,
+    through,
+)
 from tests.privacy.objects import (
     ANY_DATES,
     BASIC,
@@ -63,6 +74,10 @@ class Guarded(Editing):
         original = ct(OtherPatientIDs=[f"ID{number:06}" for number in range(MAX_NEEDLES + 2)])
         self.sent(original, BASIC, IMPLICIT)
         self.assertIn("too many", str(self.assertRaises(OperationRefused, self.editor.search, [self.left])))
+
+    def test_a_pseudonym_that_is_another_number_of_the_patient_is_found(self) -> None:
+        taken = pseudonym_of(Identity(Kind.PATIENT, "PAT-4711"))
+        self.assertTrue(self.check(ct(OtherPatientIDs=taken), BASIC))
 
     def test_switched_off_it_finds_nothing(self) -> None:
         self.assertFalse(self.check(ct(ImageComments="for Meier"), compile_policy(keep=[0x00204000], guard="off")))
