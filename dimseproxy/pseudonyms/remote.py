@@ -360,6 +360,9 @@ class RemotePseudonyms:
             self._is_seen(group, value)
             return
         self._is_seen(reverse, outcome)
+        if self._ignores_case.get(group.domain) and value.swapcase() != value:
+            # It may be the pseudonym as somebody typed it.
+            return
         # An original may have several pseudonyms; the one that the service gives for it is the one to use.
         if self._cache.get(reverse.key(outcome)) is None and not self._is_original(reverse, value):
             self._cache.put(reverse.key(outcome), value)

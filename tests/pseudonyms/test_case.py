@@ -71,6 +71,16 @@ class GpasCaseTests(AskingTestCase):
         self.assertEqual(back, {patient(pseudonym): "Abc"})
 
     @asynchronous
+    async def test_a_pseudonym_in_another_case_is_not_given_to_others(self) -> None:
+        self.ignore_case()
+        [pseudonym] = (await self.source(self.service.url).pseudonyms_of([ONE])).values.values()
+        source = self.source(self.service.url)
+        await source.pseudonyms_of(patients(1))
+        self.domain.originals[pseudonym.upper()] = "Abc"
+        await source.originals_of([patient(pseudonym.upper())])
+        self.assertEqual((await source.pseudonyms_of([ONE])).values, {ONE: pseudonym})
+
+    @asynchronous
     async def test_a_domain_that_tells_them_apart_gives_each_its_own(self) -> None:
         source = self.source(self.service.url)
         answers = await gatherResults([source.pseudonyms_of([each]) for each in (ONE, OTHER)])
