@@ -24,6 +24,7 @@ from dimseproxy.config import (
     Secret,
     Settings,
 )
+from dimseproxy.dataset.element import Limits
 from dimseproxy.privacy.identity import Kind
 from dimseproxy.privacy.policy import Blank, Policy, compile_policy
 from dimseproxy.pseudonyms.auth import Basic
@@ -82,11 +83,12 @@ class Policies:
         kinds = [kind for kind in Kind if kind not in given and policy.maps(kind)]
         # A table is read in memory, a service is asked.
         looks_ahead = Kind.INSTANCE in given and not isinstance(settings.pseudonyms, CsvSettings)
+        limits = Limits(head=settings.max_head)
         if kinds or policy.shifts or not given:
             vault = self._vault(name if settings.key is not None else _SHARED, keys)
             given.update(dict.fromkeys(kinds or [Kind.PATIENT], vault))
-            return Privacy(policy, ByKind(given), lambda: vault.date_shift, looks_ahead)
-        return Privacy(policy, ByKind(given), lambda: keys.oldest.date_shift, looks_ahead)
+            return Privacy(policy, ByKind(given), lambda: vault.date_shift, looks_ahead, limits)
+        return Privacy(policy, ByKind(given), lambda: keys.oldest.date_shift, looks_ahead, limits)
 
     def _keys(self, secret: Secret | None) -> Keys:
         return keys_from_own_file(own_key_file(self._settings)) if secret is None else keys_of(secret)

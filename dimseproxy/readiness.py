@@ -7,6 +7,7 @@ Nothing is opened that is not a file, and nothing is made; so the network, and w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 
 from twisted.internet import reactor
@@ -16,9 +17,10 @@ from dimseproxy.config import CsvSettings, Mistake, PrivacySettings, Settings
 from dimseproxy.errors import DimseProxyError
 from dimseproxy.policies import compiled, own_key_file
 from dimseproxy.privacy.identity import Kind
-from dimseproxy.pseudonyms.csv_table import read_table
+from dimseproxy.pseudonyms.csv_table import check_together, read_table
+from dimseproxy.pseudonyms.interfaces import SourceRefused
 from dimseproxy.pseudonyms.keys import keys_from_file
-from dimseproxy.pseudonyms.validity import use_of
+from dimseproxy.pseudonyms.validity import Use, use_of
 from dimseproxy.secrets import keys_of
 from dimseproxy.wiring import creator_of_client, creator_of_server, host_of
 
@@ -70,3 +72,14 @@ def _of_policy(path: str, name: str, policy: PrivacySettings) -> Iterator[tuple[
     if isinstance(policy.pseudonyms, CsvSettings):
         for kind, file in policy.pseudonyms.files.items():
             yield f"{path}.pseudonyms.csv.{kind}", partial(read_table, file, use_of(Kind(kind)))
+        yield f"{path}.pseudonyms.csv", partial(_check_together, policy.pseudonyms)
+
+
+def _check_together(settings: CsvSettings) -> None:
+    tables = {}
+    for kind, file in settings.files.items():
+        if Kind(kind).is_uid:
+            # What is wrong with one by itself is said of it.
+            with suppress(SourceRefused):
+                tables[file] = read_table(file, Use.UID)
+    check_together(tables)

@@ -1,4 +1,4 @@
-"""The kinds of values that only an archive has: sets of SOP classes, amounts of bytes, hours of the day."""
+"""The kinds of values of what is kept and what is held: sets of SOP classes, amounts of bytes, hours of the day."""
 
 from __future__ import annotations
 
@@ -92,8 +92,10 @@ class SopClasses(Kind[tuple[str, ...] | None]):
 
 @frozen
 class Octets(Kind[int]):
-    """An amount of bytes with its unit."""
+    """An amount of bytes with its unit, between two limits, both allowed."""
 
+    least: int = 1
+    most: int = _MOST_OCTETS
     label: str = 'an amount with a unit, such as `"500 GiB"`'
 
     def read(self, node: Node, reading: Reading) -> int:
@@ -105,11 +107,12 @@ class Octets(Kind[int]):
             reading.refuse(node, f"is {shown}, but must be {self.label}; the units are {known}")
         thousandths = int(match[1]) * 1000 + int((match[2] or "").ljust(3, "0"))
         octets = thousandths * unit // 1000
-        if not 0 < octets <= _MOST_OCTETS:
-            reading.refuse(node, f"is `{node.text}`, but must be above 0 and at most {_MOST_OCTETS >> 40} TiB")
+        if not self.least <= octets <= self.most:
+            least = "above 0" if self.least == 1 else f"at least {self.write(self.least)}"
+            reading.refuse(node, f"is `{node.text}`, but must be {least} and at most {self.write(self.most)}")
         return octets
 
-    def write(self, value: int) -> object:
+    def write(self, value: int) -> str:
         name, unit = next((name, unit) for name, unit in _UNITS.items() if value % unit == 0)
         return f"{value // unit} {name}"
 

@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 from attrs import field, frozen
 
-from dimseproxy.config.archive_kinds import SopClass
+from dimseproxy.config.archive_kinds import Octets, SopClass
 from dimseproxy.config.attributes import AttributeList, Replacements
 from dimseproxy.config.document import Node
 from dimseproxy.config.frozen_mapping import FrozenMapping, freeze
@@ -323,6 +323,16 @@ class PrivacySettings:
             "What leaves is searched once more for this patient's known values; found, the object is refused, or "
             "passed with a warning in the log.",
             example="refuse",
+        ),
+    )
+    max_head: int = field(
+        default=64 << 20,
+        metadata=setting(
+            Octets(1 << 20, 1 << 30),
+            "How much of a data set is held until all its identities are known: all but bulk data, so all of a "
+            "structure set or a report. A longer one is refused. While one crosses, it takes about three times as "
+            "much memory.",
+            example='"64 MiB"',
         ),
     )
     new_instances: Literal["refuse", "accept"] = field(

@@ -168,7 +168,7 @@ class Limits:
     @ivar inflation: ... and how many more for each byte received.
     """
 
-    head: int = 16 * 1024 * 1024
+    head: int = 64 * 1024 * 1024
     nesting: int = 64
     edited_value: int = 1024 * 1024
     inflated: int = 64 * 1024 * 1024

@@ -141,19 +141,25 @@ class Outflow:
         self._next = end
         return end < len(self.pieces)
 
-    def take_pieces(self) -> bytes:
+    def written(self) -> bytes:
         """
-        What was held, in one piece, so that a search in it finds what lies across the pieces it came in.
+        What is held, in one piece, so that a search in it finds what lies across the pieces it came in.
 
         @raise OperationRefused: where an element has no answer.
         """
         pieces = self.pieces[self._next :] if self._next else self.pieces
         joined = b"".join((*self._prepared, *written_pieces(pieces)))
         self.pieces.clear()
-        self._prepared.clear()
+        self._prepared = [joined]
         self._next = 0
-        self.held = 0
         return joined
+
+    def take_pieces(self) -> bytes:
+        """As `written`, and hold it no longer."""
+        written = self.written()
+        self._prepared.clear()
+        self.held = 0
+        return written
 
     def take_bulk(self) -> list[memoryview]:
         """The bulk so far."""

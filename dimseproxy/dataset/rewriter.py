@@ -10,7 +10,7 @@ until the next one, or the end.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Final
 
 from dimseproxy.dataset.element import UNDEFINED_LENGTH, Editor, Element, Level, Limits, Plan, Treatment
@@ -117,31 +117,43 @@ class Rewriter:
             self._is_broken = True
             raise
 
-    def flush(self, inspect: Callable[[bytes], None] | None = None) -> list[bytes | memoryview]:
+    def written(self) -> bytes:
+        """
+        What the flush that is due lets go of, without bulk, in one piece and not deflated: a search in it misses
+        nothing.
+
+        @raise OperationRefused: where an element that must be edited was not.
+        """
+        self._check()
+        if not self._scanner.is_stopped or self.is_complete:
+            return b""
+        try:
+            return self._out.written()
+        except BaseException:
+            self._is_broken = True
+            raise
+
+    def flush(self) -> list[bytes | memoryview]:
         """
         What may leave now.
 
-        @param inspect: sees what was scanned and edited, in one piece and not deflated: a search in it misses nothing.
-            It raises `OperationRefused` where that must not leave.
         @return: `bytes` for all that was scanned up to here, in one piece; `memoryview`s for bulk.  In a deflated
             data set just bytes, deflated.
         @raise OperationRefused: where an element that must be edited was not.
         """
         self._check()
         try:
-            return self._flush(inspect)
+            return self._flush()
         except BaseException:
             self._is_broken = True
             raise
 
-    def _flush(self, inspect: Callable[[bytes], None] | None) -> list[bytes | memoryview]:
+    def _flush(self) -> list[bytes | memoryview]:
         scanner, out = self._scanner, self._out
         flushed: list[bytes | memoryview] = [*out.take_bulk()]
         if scanner.is_stopped and not self.is_complete:
             held = out.take_pieces()
             if held:
-                if inspect is not None:
-                    inspect(held)
                 flushed.append(held)
             out.check_overlay()
             scanner.is_stopped = False

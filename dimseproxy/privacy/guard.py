@@ -7,7 +7,7 @@ values that the very same data set gave away.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Generator, Iterable
 from contextlib import suppress
 from itertools import islice
 from typing import Final
@@ -30,13 +30,23 @@ MAX_NUMBER_LENGTH: Final = 11
 MAX_MAPPED: Final = 32
 #: Needles; also an object that was made of hundreds of requests, each with its numbers, has no more.
 MAX_NEEDLES: Final = 4096
-#: Bytes of what leaves times needles: each is a search through all of it. So many are half a second, in which nobody
-#: else is served; the longest head may have thirty needles, one of 100 KiB as many as there may be.
+#: Bytes of what leaves times needles: each is a search through all of it. So many take half a second, in slices; a head
+#: of 100 KiB may have as many needles as there may be.
 MAX_SEARCHED: Final = 512 * 1024 * 1024
+#: A head of any length may have so many: more than a patient has names and numbers, with the values that are mapped.
+MIN_SEARCHED: Final = 64
+#: So many at a time: some milliseconds, in which nobody else is served.
+SLICE: Final = 4 * 1024 * 1024
+#: What a needle inside of a longer word or number costs, in bytes searched: a text of ones is full of "11111".
+_HIT: Final = 1024
 #: A pseudonym of so many letters and digits may have a short name in it by chance; in a shorter one, or one of several
 #: words, it was put on purpose.
 MIN_RANDOM_LENGTH: Final = 12
 _DATE_LENGTH: Final = 8
+
+#: A search under way: it yields where it has taken long enough for others to have their turn, and returns whether a
+#: value was found. It raises `OperationRefused` where it turns out to take too long.
+Search = Generator[None, None, bool]
 
 
 class Guard:
@@ -96,36 +106,73 @@ class Guard:
             other._needles.pop(needle, None)
         return other
 
-    def finds(self, pieces: Iterable[bytes | memoryview], ours: Iterable[str] = ()) -> bool:
+    def search(self, pieces: Iterable[bytes | memoryview], ours: Iterable[str] = ()) -> Search | None:
         """
-        Whether one of the values stands in these pieces, one after the other as they leave.
+        Look whether one of the values stands in these pieces, one after the other as they leave.
 
         @param pieces: without bulk values; they are joined, for a value may stand across two.
         @param ours: the pseudonyms in them. By chance one may have a name of three letters in it, and its patient would
             be refused for ever.
+        @return: None where none does and that was soon said, as of nearly all heads.
         @raise OperationRefused: it would take too long to say.
         """
-        if not self._needles:
-            return False
-        text = b"".join(pieces).upper()
-        if len(text) * len(self._needles) > MAX_SEARCHED:
+        needles: Collection[bytes] = self._needles
+        if not needles:
+            return None
+        text = b"".join(pieces)
+        searched = len(text) * len(needles)
+        if searched > _most_searched(text):
             raise _refused()
-        if not self._stand_in(text):
+        if searched <= SLICE:
+            text = text.upper()
+            find = text.find
+            needles = [needle for needle in needles if find(needle) >= 0]
+            if not needles:
+                return None
+        return self._search(text, needles, ours)
+
+    def _search(self, text: bytes, needles: Collection[bytes], ours: Iterable[str]) -> Search:
+        effort = _Effort(_most_searched(text))
+        upper = yield from _uppercase(text)
+        if not (yield from self._stand_in(upper, needles, effort)):
             return False
+        upper = yield from self._without(ours, upper, effort)
+        return (yield from self._stand_in(upper, needles, effort))
+
+    def _stand_in(self, text: bytes | bytearray, needles: Iterable[bytes], effort: _Effort) -> Search:
+        for needle in needles:
+            anywhere, at = self._needles[needle], 0
+            while at + len(needle) <= len(text):
+                found = text.find(needle, at, at + SLICE)
+                if found < 0:
+                    spent = min(SLICE, len(text) - at)
+                    # What lies across the end of the slice is in the next one.
+                    at += max(SLICE - len(needle), 0) + 1
+                elif all(anywhere) or _stands(text, needle, found, *anywhere):
+                    return True
+                else:
+                    spent = found - at + _HIT
+                    at = found + 1
+                if effort.is_due(spent):
+                    yield
+        return False
+
+    def _without(
+        self, ours: Iterable[str], text: bytes | bytearray, effort: _Effort
+    ) -> Generator[None, None, bytes | bytearray]:
+        """The text with those pseudonyms blanked that may have a needle in them by chance."""
         # What is long enough to stand anywhere is in a pseudonym by no chance.
         short = [needle for needle, anywhere in self._needles.items() if not all(anywhere)]
         for pseudonym in ours:
             encoded = pseudonym.upper().encode()
             is_random = len(encoded) >= MIN_RANDOM_LENGTH and encoded.replace(b".", b"").isalnum()
+            spent = len(encoded) * (1 + len(short))
             if is_random and any(needle in encoded for needle in short):
                 text = text.replace(encoded, b"-" * len(encoded))
-        return self._stand_in(text)
-
-    def _stand_in(self, text: bytes) -> bool:
-        return any(
-            (at := text.find(needle)) >= 0 and (all(anywhere) or _stands(text, needle, at, *anywhere))
-            for needle, anywhere in self._needles.items()
-        )
+                spent += len(text)
+            if effort.is_due(spent):
+                yield
+        return text
 
     def _add(self, text: str, character_sets: bytes) -> None:
         upper = text.upper()
@@ -147,23 +194,56 @@ class Guard:
                 self._needles[needle.upper()] = (True, True)
 
 
-def _stands(text: bytes, needle: bytes, at: int, anywhere_left: bool, anywhere_right: bool) -> bool:
-    """Whether a needle stands somewhere by itself, not inside of a longer run of letters or digits."""
+class _Effort:
+    """
+    What a search has cost so far, in bytes searched.
+
+    @param most: what it may cost. What begins as less can still turn out to be full of what is none.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = 2 * most
+        self._spent = 0
+        self._next = SLICE
+
+    def is_due(self, spent: int) -> bool:
+        """
+        Whether it is time for others.
+
+        @param spent: what was done since this was last asked.
+        @raise OperationRefused: it takes too long.
+        """
+        self._spent += spent
+        if self._spent < self._next:
+            return False
+        if self._spent > self._most:
+            raise _refused()
+        self._next = self._spent + SLICE
+        return True
+
+
+def _most_searched(text: bytes) -> int:
+    return max(MAX_SEARCHED, MIN_SEARCHED * len(text))
+
+
+def _uppercase(text: bytes) -> Generator[None, None, bytes | bytearray]:
+    if len(text) <= SLICE:
+        return text.upper()
+    upper = bytearray()
+    for at in range(0, len(text), SLICE):
+        upper += text[at : at + SLICE].upper()
+        yield
+    return upper
+
+
+def _stands(text: bytes | bytearray, needle: bytes, at: int, anywhere_left: bool, anywhere_right: bool) -> bool:
+    """Whether a needle that is found stands by itself, not inside of a longer run of letters or digits."""
+    end = at + len(needle)
     first, last = _class_of(needle[0]), _class_of(needle[-1])
-    while at >= 0:
-        end = at + len(needle)
-        # A byte beside a zero byte is no character: it is half of a length or of a group number.
-        begins = anywhere_left or at == 0 or _class_of(text[at - 1]) != first or (at > 1 and not text[at - 2])
-        ends = (
-            anywhere_right
-            or end == len(text)
-            or _class_of(text[end]) != last
-            or not text[end + 1 : end + 2].strip(b"\0")
-        )
-        if begins and ends:
-            return True
-        at = text.find(needle, at + 1)
-    return False
+    # A byte beside a zero byte is no character: it is half of a length or of a group number.
+    return (anywhere_left or at == 0 or _class_of(text[at - 1]) != first or (at > 1 and not text[at - 2])) and (
+        anywhere_right or end == len(text) or _class_of(text[end]) != last or not text[end + 1 : end + 2].strip(b"\0")
+    )
 
 
 def _class_of(byte: int) -> int:

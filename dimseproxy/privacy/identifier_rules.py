@@ -9,6 +9,8 @@ from typing import Final
 
 from attrs import evolve, frozen
 
+from dimseproxy.dimse.status import Status
+from dimseproxy.errors import OperationRefused
 from dimseproxy.privacy.actions import Action, Rule
 from dimseproxy.privacy.identifier_keys import SPECIFIC_CHARACTER_SET, Key, single_vr_of
 from dimseproxy.privacy.identifier_nodes import Constant, Dated, Direction, Mapped, Nested, Node, NoMatch
@@ -21,6 +23,10 @@ from dimseproxy.privacy.values import TEXT, texts_of
 
 #: No pseudonym is longer than what the longest VR it may stand in allows, whoever made it.
 MAX_VALUE_LENGTH: Final = 1024
+#: Bytes of so many characters, with the escape sequences of ISO 2022: who sends more asks for nobody.
+_MAX_VALUE_OCTETS: Final = 8 * MAX_VALUE_LENGTH
+#: Values that are looked up: more than a retrieve of instances names, and 30 ms in which nobody else is served.
+MAX_IDENTITIES: Final = 10_000
 
 PATIENT_ID: Final = 0x00100020
 PATIENT_BIRTH_DATE: Final = 0x00100030
@@ -136,6 +142,10 @@ class Reading:
             return Constant(_emptied(key), place.character_sets)
         if key.vr not in TEXT:
             raise NoMatch
+        if not kind.is_uid and len(key.value) > _MAX_VALUE_OCTETS:
+            raise NoMatch
+        if key.value.count(b"\\") >= MAX_IDENTITIES:
+            raise too_many_values()
         texts = [text for text in texts_of(key.value, key.vr, place.character_sets) if text]
         if any(has_wildcard(text) for text in texts) or (len(texts) > 1 and not kind.is_uid):
             raise NoMatch
@@ -167,6 +177,11 @@ class Reading:
             if not replacement or texts_of(key.value, key.vr, place.character_sets) != [replacement]:
                 raise NoMatch
         return None if self._is_retrieve else Constant(_emptied(key), place.character_sets)
+
+
+def too_many_values() -> OperationRefused:
+    """Why an identifier with a list that long is refused."""
+    return OperationRefused(Status.OUT_OF_RESOURCES, "the identifier has too many values")
 
 
 def _creators(keys: Iterable[Key], character_sets: bytes) -> dict[int, str]:

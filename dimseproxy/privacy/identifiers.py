@@ -31,16 +31,13 @@ from dimseproxy.privacy.identifier_nodes import (
     identities,
     resolved,
 )
-from dimseproxy.privacy.identifier_rules import PATIENT_ID, Place, Reading
+from dimseproxy.privacy.identifier_rules import MAX_IDENTITIES, PATIENT_ID, Place, Reading, too_many_values
 from dimseproxy.privacy.identity import Identity
 from dimseproxy.privacy.matching import has_wildcard, is_universal
 from dimseproxy.privacy.policy import Policy
 from dimseproxy.privacy.values import Unreadable, texts_of
 
 __all__ = ["AnswerFilter", "Direction", "IdentifierQuery", "Resolved", "read_identifier"]
-
-#: As many UIDs as an identifier can hold that is full of pseudonyms of the vault, and no million of short ones.
-MAX_IDENTITIES: Final = 30_000
 
 #: In the order of preference where the character set of the identifier cannot say an original.
 _OTHER_CHARACTER_SETS: Final = (b"ISO_IR 100", b"ISO_IR 192")
@@ -88,7 +85,7 @@ class IdentifierQuery:
             raise _refusal("has text that is not of its character set") from None
         self._wanted = frozenset(identities(self._nodes))
         if len(self._wanted) > MAX_IDENTITIES:
-            raise OperationRefused(Status.OUT_OF_RESOURCES, "the identifier has too many values")
+            raise too_many_values()
         if not is_retrieve:
             self._added = frozenset(reading.needed - {key.tag for key in keys})
 

@@ -17,7 +17,7 @@ from dimseproxy.errors import OperationRefused
 from dimseproxy.privacy import burned_in, dates, values
 from dimseproxy.privacy.clean import clean
 from dimseproxy.privacy.dummies import dummy
-from dimseproxy.privacy.guard import Guard, Known
+from dimseproxy.privacy.guard import Guard, Known, Search
 from dimseproxy.privacy.identity import Identity, Kind
 from dimseproxy.privacy.method import method_attributes
 from dimseproxy.privacy.modules import TYPE_3_AT_TOP
@@ -187,13 +187,15 @@ class Pseudonymisation:
         self._answers = None
         return False
 
-    def check(self, pieces: Iterable[bytes | memoryview]) -> bool:
+    def search(self, pieces: Iterable[bytes | memoryview]) -> Search | None:
         """
-        Whether an original value of this patient stands in what is about to leave, as far as the policy has a guard.
+        Look for original values of this patient in what is about to leave, as far as the policy has a guard.
 
         @param pieces: what was scanned and edited, without bulk values, as it leaves; not deflated.
+        @return: see `Guard.search`.
+        @raise OperationRefused: there are too many of them, or it would take too long.
         """
-        return self._policy.guard != "off" and self.guard().finds(pieces, self._pending.others())
+        return None if self._policy.guard == "off" else self.guard().search(pieces, self._pending.others())
 
     def guard(self) -> Guard:
         """What looks for the original values of this patient that were met so far."""

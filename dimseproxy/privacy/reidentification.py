@@ -13,6 +13,7 @@ from dimseproxy.dataset.encoding import Encoding
 from dimseproxy.dimse.status import Status
 from dimseproxy.errors import OperationRefused
 from dimseproxy.privacy import dates, values
+from dimseproxy.privacy.guard import Search
 from dimseproxy.privacy.identity import Identity, Kind
 from dimseproxy.privacy.new_uids import new_uid
 from dimseproxy.privacy.pending import Mapped, Pending, advanced
@@ -156,9 +157,9 @@ class Reidentification:
         self._answers = None
         return False
 
-    def check(self, pieces: Iterable[bytes | memoryview]) -> bool:
-        """False: those who receive this may see originals."""
-        return False
+    def search(self, pieces: Iterable[bytes | memoryview]) -> Search | None:
+        """None: those who receive this may see originals."""
+        return None
 
     def _remember(self, element: Element, kind: Kind, vr: str) -> None:
         try:

@@ -24,7 +24,7 @@ from dimseproxy.dataset.element import Element, Level
 from dimseproxy.dataset.frames import Layout
 from dimseproxy.dataset.scanner import MAX_HELD_VALUE
 from dimseproxy.privacy import values
-from dimseproxy.privacy.guard import Guard
+from dimseproxy.privacy.guard import Guard, Search
 from dimseproxy.privacy.identity import Identity, Kind, is_identifying
 
 #: How much longer than the one that is remembered a head may be: where its free and named values are longer.
@@ -124,10 +124,10 @@ class RecognisedHead:
         written = self.head.layout.written
         return b"".join(piece if isinstance(piece, bytes) else written(piece) for piece in self.pieces)
 
-    def shows_originals(self, pieces: Iterable[bytes | memoryview]) -> bool:
-        """As `Pseudonymisation.check`, where there is a guard."""
+    def search(self, pieces: Iterable[bytes | memoryview]) -> Search | None:
+        """As `Pseudonymisation.search`, where there is a guard."""
         guard = self.head.guard.told(identity.value for _, identity in self.names)
-        return guard.finds(pieces, self._pseudonyms.values())
+        return guard.search(pieces, self._pseudonyms.values())
 
 
 class RememberedHead:

@@ -12,10 +12,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Final
 
+from dimseproxy.dataset.element import Limits
 from dimseproxy.dataset.encoding import Encoding
 from dimseproxy.dataset.rewriter import Rewriter
 from dimseproxy.dimse.status import Status
 from dimseproxy.errors import LocalProtocolError, OperationRefused
+from dimseproxy.privacy.guard import Search
 from dimseproxy.privacy.identity import Identity
 from dimseproxy.privacy.policy import Policy
 from dimseproxy.privacy.pseudonymisation import Pseudonymisation, Purpose
@@ -26,6 +28,7 @@ from dimseproxy.privacy.remembering import remembered
 MAX_HEAD: Final = 64 * 1024
 #: So many that are not recognised in a row at most before one of them is remembered: twice as many each time.
 _MOST_MISSES: Final = 256
+_LIMITS: Final = Limits()
 
 
 class HeadMemory:
@@ -34,12 +37,14 @@ class HeadMemory:
 
     @param encoding: of the objects.
     @param key: as for `Pseudonymisation`.
+    @param limits: what an object may cost.
     """
 
-    def __init__(self, policy: Policy, encoding: Encoding, key: bytes) -> None:
+    def __init__(self, policy: Policy, encoding: Encoding, key: bytes, limits: Limits = _LIMITS) -> None:
         self._policy = policy
         self._encoding = encoding
         self._key = key
+        self._limits = limits
         self._head: RememberedHead | None = None
         #: The class that the command set of the remembered object named.
         self._sop_class = ""
@@ -95,7 +100,7 @@ class HeadMemory:
 
     def _parts(self, sop_class: str) -> tuple[Rewriter, Pseudonymisation]:
         editor = Pseudonymisation(self._policy, self._encoding, Purpose.OBJECT, self._key, sop_class)
-        return Rewriter(self._encoding, editor), editor
+        return Rewriter(self._encoding, editor, self._limits), editor
 
 
 class Replay:
@@ -149,8 +154,8 @@ class Replay:
                 self.instead = rewriter, editor
         return False
 
-    def check(self, pieces: Iterable[bytes | memoryview]) -> bool:
-        return self._head.shows_originals(pieces)
+    def search(self, pieces: Iterable[bytes | memoryview]) -> Search | None:
+        return self._head.search(pieces)
 
     # The rewriter
 
@@ -175,13 +180,14 @@ class Replay:
     def prepare(self, budget: int = 0) -> bool:
         return False
 
-    def flush(self, inspect: Callable[[bytes], None] | None = None) -> list[bytes | memoryview]:
+    def written(self) -> bytes:
+        return b"" if self._has_head_left or self._written is None else self._written
+
+    def flush(self) -> list[bytes | memoryview]:
         flushed: list[bytes | memoryview] = []
         if not self._has_head_left:
             if self._written is None:
                 raise OperationRefused(Status.PROCESSING_FAILURE, "an element that must be edited was not")
-            if inspect is not None:
-                inspect(self._written)
             flushed.append(self._written)
             self._has_head_left = True
         flushed += self._bulk

@@ -49,6 +49,10 @@ class Cache(Generic[K, V]):
         if len(self._known) > self._entries:
             self._known.popitem(last=False)
 
+    def forget(self, key: K) -> None:
+        """Ask for it again the next time."""
+        self._known.pop(key, None)
+
     def clear(self) -> None:
         """Forget everything."""
         self._known.clear()

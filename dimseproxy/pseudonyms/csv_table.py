@@ -13,6 +13,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable, Collection, Iterator, Mapping
 from io import StringIO
+from itertools import permutations
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -75,6 +76,19 @@ def read_table(path: Path, use: Use) -> Table:
         if pseudonym in pseudonyms:
             raise SourceRefused(f"{path}, line {line}: the pseudonym is an original, too")
     return Table(pseudonyms, originals)
+
+
+def check_together(tables: Mapping[Path, Table]) -> None:
+    """
+    Whether tables of UIDs go with one another: UIDs are of one name space, whatever they name (PS3.5 9).
+
+    @raise SourceRefused: a pseudonym in one of them is an original in another, or another original's pseudonym there.
+    """
+    for (path, one), (beside, other) in permutations(tables.items(), 2):
+        if not one.originals.keys().isdisjoint(other.pseudonyms):
+            raise SourceRefused(f"{path}: a pseudonym is an original in {beside}")
+        if any(other.originals.get(pseudonym, original) != original for pseudonym, original in one.originals.items()):
+            raise SourceRefused(f"{path}: a pseudonym is that of another original in {beside}")
 
 
 def _rows(path: Path) -> Iterator[tuple[int, str, str]]:
@@ -190,9 +204,11 @@ class CsvTables:
         return file
 
     async def _start(self) -> None:
+        tables: dict[_File, Table] = {}
         for file in self._each:
             file.has_changed()
-            file.table = await self._in_thread(read_table, file.path, file.use)
+            tables[file] = await self._in_thread(read_table, file.path, file.use)
+        await self._use(tables)
         self._next_look = self._clock.seconds() + LOOK_EVERY
 
     def _when_fresh(self, answer: Callable[[], _T]) -> Deferred[_T]:
@@ -212,13 +228,32 @@ class CsvTables:
             self._reading = []
             Deferred.fromCoroutine(self._read(changed)).addBoth(self._has_read)
 
+    async def _use(self, tables: Mapping[_File, Table]) -> None:
+        """
+        Put tables in the place of those before them.
+
+        @raise SourceRefused: they do not go with one another, or with the others.
+        """
+        beside = {file.path: tables.get(file, file.table) for file in self._each if file.use is Use.UID}
+        if len(beside) > 1:
+            await self._in_thread(check_together, beside)
+        for file, table in tables.items():
+            file.table = table
+
     async def _read(self, files: Collection[_File]) -> None:
+        tables: dict[_File, Table] = {}
         for file in files:
             try:
-                file.table = await self._in_thread(read_table, file.path, file.use)
-                log.info("{path} has changed and is in use", path=str(file.path))
+                tables[file] = await self._in_thread(read_table, file.path, file.use)
             except SourceRefused as error:
-                log.error("a changed table is not used, the one before it still is: {error}", error=str(error))
+                _is_not_used(error)
+        try:
+            await self._use(tables)
+        except SourceRefused as error:
+            _is_not_used(error)
+            return
+        for file in tables:
+            log.info("{path} has changed and is in use", path=str(file.path))
 
     def _has_read(self, result: object) -> None:
         if isinstance(result, Failure):
@@ -226,3 +261,7 @@ class CsvTables:
         waiting, self._reading = self._reading or [], None
         for each in waiting:
             each.callback(None)
+
+
+def _is_not_used(error: SourceRefused) -> None:
+    log.error("a changed table is not used, the one before it still is: {error}", error=str(error))

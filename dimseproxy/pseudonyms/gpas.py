@@ -51,6 +51,15 @@ class Gpas:
             await service.post(f"${name}", _question(direction, domain, values)), direction, domain, values
         )
 
+    async def ignores_case(self, service: FhirService, domain: str, original: str, pseudonym: str) -> bool:
+        # Without "AllowCreate" it is a look only.
+        question = _question(Direction.PSEUDONYMS, domain, (original.swapcase(),))
+        try:
+            said = [parts(each) for each in parameters(await service.post("$pseudonymize", question))]
+        except SourceRefused:
+            return True
+        return any(text(each.get("pseudonym")) == pseudonym for each in said)
+
 
 def _question(direction: Direction, domain: str, values: Sequence[str]) -> Resource:
     asked = [{"name": direction.given, "valueString": value} for value in values]
@@ -67,8 +76,13 @@ def _outcomes(resource: Resource, direction: Direction, domain: str, values: Seq
         if value is None:
             # What this says nothing of stays without an outcome, and is refused for that.
             continue
-        if value not in asked or text(said.get("target")) not in (domain, None):
+        if text(said.get("target")) not in (domain, None):
             raise SourceRefused("the pseudonym service answers what it was not asked for")
+        if value not in asked:
+            if value.casefold() not in {each.casefold() for each in asked}:
+                raise SourceRefused("the pseudonym service answers what it was not asked for")
+            # It takes the two for one. What was asked for stays without an outcome, and is refused for that.
+            continue
         outcome = _outcome(said, direction)
         if outcomes.setdefault(value, outcome) != outcome:
             raise SourceRefused("the pseudonym service gives two answers for one value")

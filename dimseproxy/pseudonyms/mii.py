@@ -73,6 +73,10 @@ class Mii:
             for value, entry in zip(values, answers, strict=True)
         }
 
+    async def ignores_case(self, service: FhirService, domain: str, original: str, pseudonym: str) -> bool:
+        # There is no question that creates nothing.
+        return True
+
     def _question(self, direction: Direction, domain: str, value: str) -> Resource:
         asked = [("context", domain), (direction.given, value)]
         return {

@@ -67,6 +67,16 @@ class IDialect(Interface):
         @raise SourceRefused: nothing of its answer can be used.
         """
 
+    def ignores_case(service: FhirService, domain: str, original: str, pseudonym: str) -> Any:
+        """
+        Find out whether a domain may take originals for one that differ in case only, and create no pseudonym by that.
+
+        @param original: one with letters.
+        @param pseudonym: its own, as the service said just now.
+        @return: a coroutine: `bool`; true where it cannot be told.
+        @raise SourceUnavailable: it does not answer.
+        """
+
 
 @frozen(eq=False)
 class Group:
@@ -96,6 +106,7 @@ class _Groups:
     The groups of a service, by direction and kind; kinds of one domain and use share theirs.
 
     @ivar reverse: the group of the answers to a group.
+    @ivar beside: the groups of the direction of a group whose values may be its own: UIDs are of one name space.
     """
 
     def __init__(self, domains: Mapping[Kind, str]) -> None:
@@ -111,6 +122,12 @@ class _Groups:
                 self.reverse |= {there: back, back: there}
             for direction, group in pair.items():
                 self._of[direction][kind] = group
+        self.beside: dict[Group, tuple[Group, ...]] = {
+            group: tuple(each for each in self.reverse if each.direction is group.direction and each.use is group.use)
+            if group.use is Use.UID
+            else (group,)
+            for group in self.reverse
+        }
 
     def of(self, direction: Direction) -> Mapping[Kind, Group]:
         """The groups of a direction, by kind."""
@@ -147,6 +164,8 @@ class RemotePseudonyms:
         self._dialect = dialect
         self._domains = tuple(dict.fromkeys(domains.values()))
         self._groups = _Groups(domains)
+        #: Of the domains that were looked at: whether they may take originals for one that differ in case only.
+        self._ignores_case: dict[str, bool] = {}
         self._cache: Cache[str, str] = Cache(clock.seconds, 2 * cache_entries, cache_seconds)
         self._batches: Batches[Group] = Batches(
             clock, self._ask, size=batch, concurrency=concurrency, seconds=service.seconds
@@ -264,7 +283,38 @@ class RemotePseudonyms:
             where = "".join(traceback.format_tb(error.__traceback__))
             log.error("an answer could not be read: {kind}\n{where}", kind=type(error).__name__, where=where)
             raise SourceRefused("the answer of the pseudonym service could not be read") from None
+        if group.direction is Direction.PSEUDONYMS:
+            outcomes = await self._own(group, outcomes)
         return self._checked(group, outcomes)
+
+    async def _own(self, group: Group, outcomes: Mapping[str, Outcome]) -> Mapping[str, Outcome]:
+        """
+        Pseudonyms, without those of somebody whose original differs in case only: the database behind a domain may take
+        the two for one.
+
+        @raise SourceUnavailable: the service does not answer.
+        @raise SourceRefused: it does not say whose they are.
+        """
+        domain, lettered = group.domain, _lettered(group.use, outcomes)
+        if not lettered:
+            return outcomes
+        if domain not in self._ignores_case:
+            pseudonym, original = next(iter(lettered.items()))
+            self._ignores_case[domain] = await self._dialect.ignores_case(self._service, domain, original, pseudonym)
+        if not self._ignores_case[domain]:
+            return outcomes
+        try:
+            originals = await self._dialect.ask(self._service, Direction.ORIGINALS, domain, tuple(lettered))
+        except RequestRefused as error:
+            if error.status not in (401, 403):
+                raise
+            # Whoever only gives pseudonyms, as was said at the start.
+            return outcomes
+        refusal = SourceRefused(f"the pseudonym service gave a pseudonym for {domain} that is another original's")
+        return {
+            original: outcome if outcome not in lettered or originals.get(outcome) == original else refusal
+            for original, outcome in outcomes.items()
+        }
 
     def _checked(self, group: Group, outcomes: Mapping[str, Outcome]) -> dict[str, Outcome]:
         """What can be believed, which is remembered; the rest as refusals."""
@@ -272,7 +322,7 @@ class RemotePseudonyms:
         checked: dict[str, Outcome] = {}
         for value, outcome in outcomes.items():
             if isinstance(outcome, str):
-                fault = self._fault(group, value, outcome, uses[outcome])
+                fault = self._fault(group, value, outcome, uses[outcome], outcome in outcomes)
                 if fault is not None:
                     refusal = f"the pseudonym service gave a {group.direction.wanted} for {group.domain} that {fault}"
                     checked[value] = SourceRefused(refusal)
@@ -281,7 +331,7 @@ class RemotePseudonyms:
             checked[value] = outcome
         return checked
 
-    def _fault(self, group: Group, value: str, outcome: str, uses: int) -> str | None:
+    def _fault(self, group: Group, value: str, outcome: str, uses: int, is_asked: bool) -> str | None:
         if outcome == value:
             return f"is the {group.direction.given} itself"
         if group.direction is Direction.ORIGINALS:
@@ -289,15 +339,49 @@ class RemotePseudonyms:
         fault = fault_of_pseudonym(group.use, outcome)
         if fault is not None:
             return fault
+        if is_asked or self._is_original(group, outcome):
+            return "is an original, too"
         known = self._cache.get(self._groups.reverse[group].key(outcome))
         return "is another original's, too" if uses > 1 or known not in (None, value) else None
 
+    def _is_original(self, group: Group, value: str) -> bool:
+        """
+        Whether a value is known as an original.
+
+        @param group: of originals that are asked about.
+        """
+        return any(self._cache.get(each.key(value)) is not None for each in self._groups.beside[group])
+
     def _remember(self, group: Group, value: str, outcome: str) -> None:
+        reverse = self._groups.reverse[group]
         self._cache.put(group.key(value), outcome)
-        back = self._groups.reverse[group].key(outcome)
+        if group.direction is Direction.PSEUDONYMS:
+            self._cache.put(reverse.key(outcome), value)
+            self._is_seen(group, value)
+            return
+        self._is_seen(reverse, outcome)
+        if self._ignores_case.get(group.domain) and value.swapcase() != value:
+            # It may be the pseudonym as somebody typed it.
+            return
         # An original may have several pseudonyms; the one that the service gives for it is the one to use.
-        if group.direction is Direction.PSEUDONYMS or self._cache.get(back) is None:
-            self._cache.put(back, value)
+        if self._cache.get(reverse.key(outcome)) is None and not self._is_original(reverse, value):
+            self._cache.put(reverse.key(outcome), value)
+
+    def _is_seen(self, group: Group, original: str) -> None:
+        """Use an original no more as the pseudonym of somebody else."""
+        for each in self._groups.beside[group]:
+            owner = self._cache.get(self._groups.reverse[each].key(original))
+            if owner is not None:
+                self._cache.forget(each.key(owner))
+
+
+def _lettered(use: Use, outcomes: Mapping[str, Outcome]) -> dict[str, str]:
+    """The originals with letters, by their pseudonyms, where these could be one."""
+    return {
+        pseudonym: original
+        for original, pseudonym in outcomes.items()
+        if isinstance(pseudonym, str) and original.swapcase() != original and not fault_of_pseudonym(use, pseudonym)
+    }
 
 
 def _complete(answers: Mapping[Identity, str | None]) -> Pseudonyms:

@@ -26,6 +26,7 @@ from dimseproxy.pseudonyms.interfaces import SourceRefused, SourceUnavailable
 from dimseproxy.relay.crossing import Way
 from dimseproxy.relay.messages import message_for
 from dimseproxy.relay.privacy import Privacy
+from dimseproxy.relay.tally import ITallies, Tally
 from dimseproxy.ul.pdu import AssociateRequest
 
 log = Logger()
@@ -56,7 +57,7 @@ class _Waiting:
                 self._resume()
 
 
-@implementer(IAssociation, IAssociationUser)
+@implementer(IAssociation, IAssociationUser, ITallies)
 class Border:
     """
     @param association: established, with the peer on the other side.
@@ -67,6 +68,7 @@ class Border:
     def __init__(self, association: IAssociation, privacy: Privacy, sends: Direction, clock: IReactorTime) -> None:
         self._association = association
         self._user: IAssociationUser | None = None
+        self.tally = Tally()
         self.number = association.number
         self.peer: Peer = association.peer
         self.established: Established = association.established
@@ -80,7 +82,7 @@ class Border:
             syntaxes,
             self.number,
             clock,
-            association.send,
+            self._emit,
             self._cut,
             lambda: self._user_waits.add(_BY_LOAD),
             lambda: self._user_waits.discard(_BY_LOAD),
@@ -134,6 +136,7 @@ class Border:
 
     def received(self, parts: Sequence[Part]) -> None:
         if not self._receiving.is_closed:
+            self.tally.came(parts)
             self._receiving.take(parts)
 
     def release_requested(self) -> None:
@@ -157,6 +160,10 @@ class Border:
         self._user_waits.discard(_BY_PEER)
 
     # Between the two
+
+    def _emit(self, parts: Sequence[Part]) -> None:
+        self.tally.went(parts)
+        self._association.send(parts)
 
     def _deliver(self, parts: Sequence[Part]) -> None:
         if self._user is not None:

@@ -20,8 +20,8 @@ from dimseproxy.relay.crossing import Message, Way, all_kept
 from dimseproxy.relay.crossing_message import CrossingMessage, encoding_in
 from dimseproxy.relay.streamed import Streamed
 
-#: An identifier with a list of some thousand UIDs.
-MAX_IDENTIFIER_LENGTH: Final = 1024 * 1024
+#: An identifier with a list of ten thousand UIDs; it is read in one go.
+MAX_IDENTIFIER_LENGTH: Final = 512 * 1024
 
 _IDENTIFIERS: Final = frozenset((CommandField.C_FIND_RQ, CommandField.C_MOVE_RQ, CommandField.C_GET_RQ))
 
@@ -89,7 +89,7 @@ class Query(CrossingMessage):
         self.held = len(self._data)
         if len(self._data) > MAX_IDENTIFIER_LENGTH:
             self._data.clear()
-            self.refuse(Status.IDENTIFIER_DOES_NOT_MATCH, "The identifier is too long")
+            self.refuse(Status.OUT_OF_RESOURCES, "The identifier is too long")
         elif fragment.is_last:
             self._read()
 

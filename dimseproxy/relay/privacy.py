@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 
 from attrs import field, frozen
 
+from dimseproxy.dataset.element import Limits
 from dimseproxy.dataset.encoding import Encoding
 from dimseproxy.privacy.dates import shift_days
 from dimseproxy.privacy.identifiers import Direction
@@ -26,6 +27,7 @@ class Privacy:
     @ivar source: where pseudonyms come from.
     @ivar key: gives the key of what is derived from a patient, such as its date shift; raises `SourceUnavailable`
         before the source is open.
+    @ivar limits: what a data set may cost.
     @ivar looks_ahead: whether the source is so far away that a retrieve's instances are asked for before they come.
     """
 
@@ -33,6 +35,7 @@ class Privacy:
     source: IPseudonyms
     key: Callable[[], bytes] = field(repr=False)
     looks_ahead: bool = False
+    limits: Limits = field(factory=Limits)
 
     @property
     def outbound_holds_originals(self) -> bool:
@@ -73,7 +76,7 @@ class Privacy:
 
     def memory(self, encoding: Encoding) -> HeadMemory:
         """What remembers the heads of objects that go to the side of the pseudonyms."""
-        return HeadMemory(self.policy, encoding, self.key())
+        return HeadMemory(self.policy, encoding, self.key(), self.limits)
 
     async def look_up(self, direction: Direction, wanted: Collection[Identity]) -> Mapping[Identity, str]:
         """

@@ -22,6 +22,7 @@ from dimseproxy.dimse.status import is_pending
 from dimseproxy.errors import AbortSource, AssociationAborted
 from dimseproxy.relay.filters import Filter
 from dimseproxy.relay.silence import Silence
+from dimseproxy.relay.tally import ITallies, Tally
 from dimseproxy.relay.turns import Source, Turns
 
 if TYPE_CHECKING:
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 log = Logger()
 
 _C_CANCEL_RQ: Final = int(CommandField.C_CANCEL_RQ)
-_COMMAND_FIELDS: Final = frozenset(map(int, CommandField))
-_UNKNOWN: Final = 0
 
 
 #: What one filter makes of a part on one of its ways.
@@ -64,8 +63,14 @@ class _Leg:
         self.awaiting: set[int] = set()
         self.asked_for_release = False
         self._holds = 0
-        #: How much of the data sets of this leg's peer went on to the other leg, PDU headers included.
-        self.octets = 0
+        #: As far as it passes here: see `tally`.
+        self._tally = Tally()
+
+    @property
+    def tally(self) -> Tally:
+        """What came from this leg's peer and went to it: where there is a border, as it crossed."""
+        border = ITallies(self.association, None)
+        return self._tally if border is None else border.tally
 
     def join(self, other: _Leg, filters: Sequence[Filter], *, is_outward: bool) -> None:
         """Say where parts go, and through which filters; outward is from the caller to the outbound."""
@@ -100,9 +105,10 @@ class _Leg:
                 if not part.command_set.is_response:
                     self._note_request(part)
                 onward.extend(self._filtered(part) if self._steps else (part,))
+        sent = self.other._tally
         for part in onward:
             if isinstance(part, DataSetFragment):
-                self.octets += part.octets
+                sent.octets += part.octets
             elif part.command_set.is_response:
                 self.other.note_response(part)
         if onward:
@@ -118,16 +124,14 @@ class _Leg:
         command_field = request.command_set.command_field
         if command_field != _C_CANCEL_RQ:
             self.awaiting.add(request.command_set.message_id)
-            # What the standard does not know is counted together: the summary is one line of the log.
-            known = command_field if command_field in _COMMAND_FIELDS else _UNKNOWN
-            self._relay.requests[known, request.context_id] += 1
+            self._tally.asked(request)
 
     def note_response(self, response: Command) -> None:
         """This leg's peer is answered."""
         status = response.command_set.status
         if not is_pending(status):
             self.awaiting.discard(response.command_set.responds_to)
-            self._relay.statuses[status] += 1
+            self._tally.statuses[status] += 1
 
     def pause_sending(self) -> None:
         self.turns.pause()
@@ -178,8 +182,6 @@ class Relay:
         self._is_over = False
         self._is_draining = False
         self.silence = Silence(deadlines.clock.seconds())
-        self.requests: Counter[tuple[int, int]] = Counter()
-        self.statuses: Counter[int] = Counter()
         self._began = deadlines.clock.seconds()
 
     @property
@@ -245,24 +247,26 @@ class Relay:
         self._deadlines.forget(self)
         for each in self._filters:
             each.over()
+        caller, outbound = self._caller.tally, self._outbound.tally
+        statuses = caller.statuses + outbound.statuses
         log.info(
             "association {number}: {outcome}; {requests} in {seconds:.3f} s; statuses {statuses}; {sent} bytes to the "
             "outbound, {received} back",
             number=self._caller.association.number,
             outcome=text,
-            requests=self._summary(),
+            requests=self._summary(caller.requests + outbound.requests),
             seconds=self._deadlines.clock.seconds() - self._began,
-            statuses=", ".join(f"{status:04X} x{count}" for status, count in self.statuses.items()) or "none",
-            sent=self._caller.octets,
-            received=self._outbound.octets,
+            statuses=", ".join(f"{status:04X} x{count}" for status, count in statuses.items()) or "none",
+            sent=outbound.octets,
+            received=caller.octets,
         )
         self._when_over()
 
-    def _summary(self) -> str:
+    def _summary(self, requests: Counter[tuple[int, int]]) -> str:
         """The requests of both sides, by message and SOP class."""
         contexts = self._caller.association.established.contexts
         counts: Counter[tuple[str, str]] = Counter()
-        for (command_field, context_id), count in self.requests.items():
+        for (command_field, context_id), count in requests.items():
             context = contexts.get(context_id)
             counts[command_name(command_field), context.abstract_syntax if context else "unknown"] += count
         return ", ".join(f"{count} {name} ({uid})" for (name, uid), count in counts.items()) or "nothing"

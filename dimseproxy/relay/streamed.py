@@ -15,6 +15,7 @@ from dimseproxy.dimse.command_set import CommandField, Element
 from dimseproxy.dimse.parts import Command, DataSetFragment, Part
 from dimseproxy.dimse.status import Status
 from dimseproxy.errors import OperationRefused
+from dimseproxy.privacy.guard import Search
 from dimseproxy.privacy.identifiers import AnswerFilter, Direction
 from dimseproxy.privacy.identity import Identity
 from dimseproxy.privacy.pseudonymisation import Purpose
@@ -80,7 +81,7 @@ class Streamed(CrossingMessage):
         else:
             purpose = Purpose.OBJECT if is_object else Purpose.ANSWER
             editor = way.privacy.editor(way.direction, encoding, purpose, self._sop_class)
-            self._rewriter, self._editor = Rewriter(encoding, editor), editor
+            self._rewriter, self._editor = Rewriter(encoding, editor, way.privacy.limits), editor
         self._feed(self._beginning, fragment.is_last)
         if replay is not None or self._memory is None:
             self._beginning = []
@@ -193,25 +194,42 @@ class Streamed(CrossingMessage):
         if self._is_long:
             self._write_elements()
         else:
-            self._flush()
+            self._inspect()
 
     def _write_elements(self) -> None:
         if self._rewriter.prepare(SLICE):
             self._later(self._write_elements)
         else:
-            self._flush()
+            self._inspect()
 
-    def _flush(self) -> None:
+    def _inspect(self) -> None:
+        """Look for originals in what is about to leave."""
         self._remember()
-        # What does not match is nothing to the caller, whatever is in it.
-        inspect = self._inspect if self._is_guarded else None
-        if self._answers is None:
-            pieces: list[bytes | memoryview] | None = self._rewriter.flush(inspect)
-        else:
-            pieces = self._admitted(self._answers, self._rewriter.flush(), inspect)
-        if pieces is None:
-            self.is_over = True
-            return
+        written = self._rewriter.written() if self._is_guarded else b""
+        answer = None
+        if self._answers is not None:
+            answer = self._admitted(self._answers)
+            if answer is None:
+                # What does not match is nothing to the caller, whatever is in it.
+                self.is_over = True
+                return
+        self._search(self._editor.search((written,)) if written else None, answer)
+
+    def _search(self, searching: Search | None, answer: bytes | None) -> None:
+        """Go on looking, and let go of what was looked through: the admitted answer where there is one."""
+        if searching is not None:
+            try:
+                next(searching)
+            except StopIteration as end:
+                if end.value:
+                    self._has_found_original()
+            else:
+                self._is_long = True
+                self._later(lambda: self._search(searching, answer))
+                return
+        self._send(self._rewriter.flush() if answer is None else [answer])
+
+    def _send(self, pieces: list[bytes | memoryview]) -> None:
         parts: list[Part] = [] if self._has_begun else [self._crossed_command(self._values)]
         parts.extend(self._fragments(pieces))
         was_long, self._is_long = self._is_long, False
@@ -224,7 +242,7 @@ class Streamed(CrossingMessage):
             all_kept(kept).addCallbacks(lambda _: self._leave_late(parts), self._failed)
             return
         if was_long:
-            # To search some megabytes for originals took a while already.
+            # To put some megabytes together took a while already.
             self._later(lambda: self._leave(parts))
         else:
             self._leave(parts)
@@ -255,21 +273,12 @@ class Streamed(CrossingMessage):
         is_answer = self._command.command_set.command_field == CommandField.C_FIND_RSP
         return self._request.answers if is_answer and self._request is not None else None
 
-    def _admitted(
-        self,
-        answers: AnswerFilter,
-        pieces: list[bytes | memoryview],
-        inspect: Callable[[bytes], None] | None,
-    ) -> list[bytes | memoryview] | None:
+    def _admitted(self, answers: AnswerFilter) -> bytes | None:
         """An answer as the caller gets it; None where it does not match on the caller's side."""
+        pieces = self._rewriter.flush()
         if not self._rewriter.is_complete:
             raise OperationRefused(Status.PROCESSING_FAILURE, "An answer is too long")
-        data = answers.admit(b"".join(pieces))
-        if data is None:
-            return None
-        if inspect is not None:
-            inspect(data)
-        return [data]
+        return answers.admit(b"".join(pieces))
 
     def _answer_refusal(self, status: int, comment: str) -> None:
         if self._answers is not None and self._answers.conditions and status != Status.OUT_OF_RESOURCES:
@@ -309,10 +318,8 @@ class Streamed(CrossingMessage):
         way = self._way
         return way.direction is Direction.TO_PSEUDONYMS and way.privacy.policy.guard != "off"
 
-    def _inspect(self, held: bytes) -> None:
-        """Look for originals in what is about to leave."""
-        if not self._editor.check((held,)):
-            return
+    def _has_found_original(self) -> None:
+        """@raise OperationRefused: an original must not leave."""
         policy = self._way.privacy.policy
         if policy.guard == "refuse":
             raise OperationRefused(Status.NOT_AUTHORIZED, "Carries an original value after editing")

@@ -8,6 +8,7 @@ from pydicom.datadict import tag_for_keyword
 from twisted.trial.unittest import TestCase
 
 from dimseproxy.config import PrivacySettings, VaultSettings, diff_reload, dump
+from dimseproxy.dataset.element import Limits
 from tests.config.support import NOWHERE, PACS, mistakes_of, settings_of
 
 
@@ -42,6 +43,13 @@ class PolicyTests(TestCase):
         self.assertEqual(policy.pseudonyms, VaultSettings())
         self.assertEqual((policy.profile, policy.burned_in, policy.guard), ("basic", "refuse", "refuse"))
         self.assertEqual(policy.new_instances, "refuse")
+
+    def test_a_head_has_a_limit(self) -> None:
+        self.assertEqual(policy_of("").max_head, Limits().head)
+        self.assertEqual(policy_of("max_head: 200 MiB").max_head, 200 << 20)
+        for written in ("1 KiB", "2 GiB"):
+            found = faults_of(f"max_head: {written}")["max_head"]
+            self.assertIn("at least 1 MiB and at most 1 GiB", found)
 
     def test_who_holds_originals_must_be_said(self) -> None:
         found = mistakes_of(file_of("guard: warn"))

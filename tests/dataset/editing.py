@@ -117,7 +117,8 @@ class Driver:
     ) -> None:
         self.rewriter = Rewriter(encoding, editor or Scripted(), limits)
         self.rewriter.overlay = overlay
-        self.inspect: Callable[[bytes], None] | None = None
+        #: What each flush let go of besides bulk, as it was to be seen before.
+        self.seen: list[bytes] = []
         self.out: list[bytes] = []
         self.flushes: list[list[bytes | memoryview]] = []
         self.passed = 0
@@ -130,7 +131,10 @@ class Driver:
                 pass
             if not self.rewriter.waits:
                 return self
-            flushed = self.rewriter.flush(self.inspect)
+            seen = self.rewriter.written()
+            if seen:
+                self.seen.append(seen)
+            flushed = self.rewriter.flush()
             self.flushes.append(flushed)
             self.out.extend(map(bytes, flushed))
 

@@ -6,7 +6,7 @@ import tracemalloc
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from dimseproxy.dataset.rewriter import Limits
+from dimseproxy.dataset.rewriter import Element, Limits, Rewriter
 from dimseproxy.dimse.status import Status
 from dimseproxy.errors import OperationRefused
 from tests.dataset.editing import (
@@ -45,6 +45,13 @@ def encapsulated(*fragments: bytes) -> bytes:
     """An empty offset table, and fragments."""
     value = b"".join(item(fragment) for fragment in (b"", *fragments))
     return element(PIXELS, "OB", value, length=0xFFFFFFFF) + SEQUENCE_DELIMITER
+
+
+class Unanswering(Scripted):
+    """One that never says what becomes of an element."""
+
+    def edit(self, element: Element) -> None:
+        """See `Editor`."""
 
 
 class FlowTests(SynchronousTestCase):
@@ -189,20 +196,24 @@ class InspectionTests(SynchronousTestCase):
     def test_it_sees_what_was_edited_in_one_piece_and_not_deflated(self) -> None:
         data = HEAD + native(1024) + TAIL
         for encoding, source in ((EXPLICIT, data), (DEFLATED, deflated(data))):
-            seen: list[bytes] = []
             driver = Driver(encoding, Scripted({NAME: DROP}))
-            driver.inspect = seen.append
             driver.feed_all(source[at : at + 1] for at in range(len(source)))
-            self.assertEqual(seen, [element(ROWS, "US", b"\2\0") + native(1024)[:12], TAIL])
+            self.assertEqual(driver.seen, [element(ROWS, "US", b"\2\0") + native(1024)[:12], TAIL])
 
-    def test_what_it_refuses_does_not_leave(self) -> None:
-        def refuse(held: bytes) -> None:
-            raise OperationRefused(Status.PROCESSING_FAILURE, "no")
+    def test_a_look_at_it_lets_nothing_go(self) -> None:
+        rewriter = Rewriter(EXPLICIT, Scripted({NAME: DROP}))
+        rewriter.feed([memoryview(HEAD + native(1024))], False)
+        while rewriter.work():
+            pass
+        self.assertEqual([rewriter.written(), rewriter.written()], [rewriter.flush()[0]] * 2)
 
-        driver = Driver(EXPLICIT)
-        driver.inspect = refuse
-        self.assertRaises(OperationRefused, driver.feed, HEAD + native(1024), is_last=True)
-        self.assertEqual((driver.flushes, driver.rewriter.waits), ([], False))
+    def test_what_has_no_answer_is_refused_there_too(self) -> None:
+        rewriter = Rewriter(EXPLICIT, Unanswering({NAME: EDIT}))
+        rewriter.feed([memoryview(HEAD + native(1024))], False)
+        while rewriter.work():
+            pass
+        self.assertRaises(OperationRefused, rewriter.written)
+        self.assertRaises(OperationRefused, rewriter.flush)
 
 
 class LimitTests(SynchronousTestCase):

@@ -7,7 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from dimseproxy.dataset.encoding import Encoding
 from dimseproxy.dimse.status import Status
 from dimseproxy.errors import OperationRefused
-from dimseproxy.privacy import identifiers
+from dimseproxy.privacy import identifier_rules
 from dimseproxy.privacy.identifiers import Direction, read_identifier
 from dimseproxy.privacy.identity import Identity, Kind
 from dimseproxy.privacy.policy import Policy, compile_policy
@@ -103,7 +103,7 @@ class MappedTests(Case):
         self.assertEqual(query({"PatientID": "A" * 2000}).wanted(), frozenset())
 
     def test_too_many_values_are_refused(self) -> None:
-        uids = "\\".join(str(number) for number in range(identifiers.MAX_IDENTITIES + 1))
+        uids = "\\".join(str(number) for number in range(identifier_rules.MAX_IDENTITIES + 1))
         refusal = self.assertRaises(OperationRefused, query, {UID: uids}, encoding=IMPLICIT)
         self.assertEqual(refusal.status, Status.OUT_OF_RESOURCES)
 

@@ -21,6 +21,7 @@ from dimseproxy.privacy.identity import Identity
 from dimseproxy.privacy.policy import Policy, compile_policy
 from dimseproxy.privacy.pseudonymisation import Pseudonymisation, Purpose
 from dimseproxy.privacy.reidentification import Reidentification, UnknownPseudonym
+from tests.privacy.searching import finds
 from tests.support.planted import (
     CHARACTER_SETS,
     CHINESE,
@@ -101,11 +102,10 @@ class Run:
             wanted = set(self.editor.wanted())
             self.asked |= wanted
             self.editor.resolve({one: name for one in wanted if (name := self.names(one)) is not None})
-            self.out += [bytes(piece) for piece in self._rewriter.flush(self._inspect)]
-
-    def _inspect(self, held: bytes) -> None:
-        # Before it is deflated.
-        self.leaks = self.leaks or self.editor.check([held])
+            # Before it is deflated.
+            written = self._rewriter.written()
+            self.leaks = self.leaks or (bool(written) and finds(self.editor.search([written])))
+            self.out += [bytes(piece) for piece in self._rewriter.flush()]
 
 
 def pseudonymised(

@@ -11,9 +11,20 @@ from dimseproxy.dataset.encoding import Encoding
 from dimseproxy.errors import OperationRefused
 from dimseproxy.privacy.dates import shift, shift_days
 from dimseproxy.privacy.guard import MAX_NEEDLES
+from dimseproxy.privacy.identity import Identity, Kind
 from dimseproxy.privacy.policy import Blank, Policy, compile_policy
 from dimseproxy.privacy.pseudonymisation import Pseudonymisation, Purpose
-from tests.privacy.editing import BIG_ENDIAN, ENCODINGS, EXPLICIT, IMPLICIT, KEY, encoded, plain, through
+from tests.privacy.editing import (
+    BIG_ENDIAN,
+    ENCODINGS,
+    EXPLICIT,
+    IMPLICIT,
+    KEY,
+    encoded,
+    plain,
+    pseudonym_of,
+    through,
+)
 from tests.privacy.objects import (
     ANY_DATES,
     BASIC,
@@ -25,12 +36,13 @@ from tests.privacy.objects import (
     data_set,
     items,
 )
+from tests.privacy.searching import finds
 
 
 class Guarded(Editing):
     def check(self, original: Dataset, policy: Policy, encoding: Encoding = EXPLICIT) -> bool:
         self.sent(original, policy, encoding)
-        return self.editor.check([plain(self.left, encoding)])
+        return finds(self.editor.search([plain(self.left, encoding)]))
 
     def test_nothing_is_found_in_what_left_as_it_should(self) -> None:
         for encoding in ENCODINGS:
@@ -61,7 +73,11 @@ class Guarded(Editing):
     def test_a_patient_with_more_numbers_than_can_be_looked_for_is_refused(self) -> None:
         original = ct(OtherPatientIDs=[f"ID{number:06}" for number in range(MAX_NEEDLES + 2)])
         self.sent(original, BASIC, IMPLICIT)
-        self.assertIn("too many", str(self.assertRaises(OperationRefused, self.editor.check, [self.left])))
+        self.assertIn("too many", str(self.assertRaises(OperationRefused, self.editor.search, [self.left])))
+
+    def test_a_pseudonym_that_is_another_number_of_the_patient_is_found(self) -> None:
+        taken = pseudonym_of(Identity(Kind.PATIENT, "PAT-4711"))
+        self.assertTrue(self.check(ct(OtherPatientIDs=taken), BASIC))
 
     def test_switched_off_it_finds_nothing(self) -> None:
         self.assertFalse(self.check(ct(ImageComments="for Meier"), compile_policy(keep=[0x00204000], guard="off")))

@@ -15,6 +15,7 @@ from tests.privacy.objects import (
     data_set,
     items,
 )
+from tests.privacy.searching import finds
 
 
 class Private(Editing):
@@ -75,4 +76,4 @@ class Private(Editing):
         block = original.private_block(0x0019, "ACME 1.0", create=True)
         block.add_new(0x01, "UN", b"for Meier")
         self.sent(original, compile_policy(private_attributes=["ACME 1.0"]), IMPLICIT)
-        self.assertTrue(self.editor.check([self.left]))
+        self.assertTrue(finds(self.editor.search([self.left])))

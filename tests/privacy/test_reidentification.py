@@ -111,6 +111,14 @@ class Restored(Returning):
         ):
             self.assertNotIn(keyword, back)
 
+    def test_whose_study_it_is_nobody_here_knows(self) -> None:
+        # A source maps values: that of a patient and that of a study have nothing to do with one another there.
+        one = self.sent(ct(), BASIC)
+        other = self.sent(ct(PatientID="PAT-0815", StudyInstanceUID="1.2.3.9"), BASIC)
+        one.StudyInstanceUID = other.StudyInstanceUID
+        back = self.returned(one, BASIC)
+        self.assertEqual((back.PatientID, back.StudyInstanceUID), ("PAT-4711", "1.2.3.9"))
+
     def test_the_original_patient_and_instance_are_told(self) -> None:
         self.returned(self.sent(ct(), BASIC), BASIC)
         self.assertEqual((self.back.patient, self.back.sop_instance), ("PAT-4711", INSTANCE))
@@ -122,7 +130,7 @@ class Restored(Returning):
 
     def test_nothing_of_it_is_guarded(self) -> None:
         self.returned(self.sent(ct(), BASIC), BASIC)
-        self.assertFalse(self.back.check([b"PAT-4711"]))
+        self.assertIsNone(self.back.search([b"PAT-4711"]))
 
 
 class Unknown(Returning):

@@ -44,7 +44,7 @@ class GpasTests(AskingTestCase):
 
     @asynchronous
     async def test_creates_what_is_not_there(self) -> None:
-        await self.source(self.service.url).pseudonyms_of(patients(1))
+        await self.source(self.service.url).pseudonyms_of(patients(1, "47"))
         self.assertEqual(self.service.paths, ["$pseudonymizeAllowCreate"])
 
     @asynchronous

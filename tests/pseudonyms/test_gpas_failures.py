@@ -19,7 +19,8 @@ from dimseproxy.pseudonyms.interfaces import SourceRefused, SourceUnavailable
 from dimseproxy.pseudonyms.remote import RemotePseudonyms
 from tests.association.certificates import authority, expired, other_authority, self_signed, server, wrong_host
 from tests.pseudonyms.asking import DOMAINS, AskingTestCase, asynchronous, patient, patients
-from tests.support.fhir import Mode
+from tests.support.fhir import Domain, Mode
+from tests.support.gpas import GpasStandIn
 from tests.support.process import free_port
 
 _SECRETS = [Identity(Kind.PATIENT, "Erika^Mustermann"), Identity(Kind.PATIENT, "4711-0815")]
@@ -136,6 +137,62 @@ class ValueTests(AskingTestCase):
         self.service.domains["patients"].put("other", pseudonym)
         told = await self.fails_with(SourceRefused, source.pseudonyms_of([patient("other")]))
         self.assertIn("another original's", told)
+
+
+class OriginalTests(AskingTestCase):
+    """A pseudonym that is an original, too: of whomever, it must not leave."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.service = self.gpas()
+        self.domain = self.service.domains["patients"]
+        self.domain.put("4711", "0815")
+        self.asking = self.source(self.service.url)
+
+    @asynchronous
+    async def test_one_that_was_asked_for_before_is_refused(self) -> None:
+        await self.asking.pseudonyms_of([patient("0815")])
+        told = await self.fails_with(SourceRefused, self.asking.pseudonyms_of([patient("4711")]))
+        self.assertIn("is an original", told)
+        self.says_nothing_of([patient("4711"), patient("0815")], told)
+
+    @asynchronous
+    async def test_one_that_is_asked_for_beside_it_is_refused(self) -> None:
+        asked = [self.asking.pseudonyms_of([patient(each)]) for each in ("4711", "0815")]
+        results = await DeferredList(asked, consumeErrors=True)
+        self.assertEqual([is_given for is_given, _ in results], [False, True])
+
+    @asynchronous
+    async def test_one_that_came_back_is_refused(self) -> None:
+        await self.asking.originals_of([patient(self.domain.pseudonym("0815"))])
+        await self.fails_with(SourceRefused, self.asking.pseudonyms_of([patient("4711")]))
+
+    @asynchronous
+    async def test_one_that_turns_out_to_be_an_original_is_used_no_more(self) -> None:
+        await self.asking.pseudonyms_of([patient("4711")])
+        self.assertEqual(len((await self.asking.pseudonyms_of([patient("0815")])).values), 1)
+        await self.fails_with(SourceRefused, self.asking.pseudonyms_of([patient("4711")]))
+
+    @asynchronous
+    async def test_what_comes_back_is_no_way_round(self) -> None:
+        await self.asking.pseudonyms_of([patient("0815")])
+        await self.asking.originals_of([patient("0815")])
+        await self.fails_with(SourceRefused, self.asking.pseudonyms_of([patient("4711")]))
+
+    @asynchronous
+    async def test_a_uid_may_be_that_of_another_kind(self) -> None:
+        domains = {Kind.STUDY: "studies", Kind.SERIES: "uids"}
+        service = GpasStandIn(Domain("studies", "uid"), Domain("uids", "uid"))
+        self.serve(service)
+        service.domains["studies"].put("1.2.3", "1.2.4")
+        source = self.source(service.url, domains=domains)
+        await source.pseudonyms_of([Identity(Kind.SERIES, "1.2.4")])
+        await self.fails_with(SourceRefused, source.pseudonyms_of([Identity(Kind.STUDY, "1.2.3")]))
+
+    @asynchronous
+    async def test_as_a_pseudonym_it_means_its_own_original(self) -> None:
+        await self.asking.pseudonyms_of([patient("0815")])
+        self.assertEqual(await self.asking.originals_of([patient("0815")]), {patient("0815"): "4711"})
 
 
 class AwayTests(AskingTestCase):

@@ -27,20 +27,25 @@ class MiiTests(AskingTestCase):
 
     @asynchronous
     async def test_one_value_is_one_operation(self) -> None:
-        answer = await self._source().pseudonyms_of(patients(1))
-        self.assertEqual(answer.values, {patient("PID0"): self.service.domains["patients"].pseudonym("PID0")})
+        answer = await self._source().pseudonyms_of([patient("4711")])
+        self.assertEqual(answer.values, {patient("4711"): self.service.domains["patients"].pseudonym("4711")})
         self.assertEqual(self.service.paths, ["$pseudonymize"])
 
     @asynchronous
     async def test_many_values_are_batches(self) -> None:
-        answer = await self._source().pseudonyms_of(patients(250))
+        answer = await self._source().pseudonyms_of(patients(250, "47"))
         domain = self.service.domains["patients"]
-        self.assertEqual(answer.values, {each: domain.pseudonym(each.value) for each in patients(250)})
+        self.assertEqual(answer.values, {each: domain.pseudonym(each.value) for each in patients(250, "47")})
         self.assertEqual(self.service.bundles, 3)
 
     @asynchronous
+    async def test_whose_pseudonyms_with_letters_are_is_asked_back(self) -> None:
+        self.assertEqual(len((await self._source().pseudonyms_of(patients(250))).values), 250)
+        self.assertEqual(self.service.bundles, 6)
+
+    @asynchronous
     async def test_a_service_without_batches_is_asked_one_by_one(self) -> None:
-        await self._source(batch=1).pseudonyms_of(patients(5))
+        await self._source(batch=1).pseudonyms_of(patients(5, "47"))
         self.assertEqual((len(self.service.asked), self.service.bundles), (5, 0))
 
     @asynchronous

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from struct import pack
 from typing import Any
 
@@ -256,9 +256,9 @@ class SeriesTests(SynchronousTestCase):
         replays: list[object] = []
         flush = Replay.flush
 
-        def counted(replay: Replay, inspect: Callable[[bytes], None] | None = None) -> list[bytes | memoryview]:
+        def counted(replay: Replay) -> list[bytes | memoryview]:
             replays.append(replay)
-            return flush(replay, inspect)
+            return flush(replay)
 
         self.patch(Replay, "flush", counted)
         together = Crossing(POLICIES[0], EXPLICIT)

@@ -62,6 +62,7 @@ class Domain:
     Originals and their pseudonyms.
 
     @param shape: `text`, `short` (16 characters at most) or `uid`.
+    @ivar ignores_case: whether it takes originals for one that differ in case only, as a database may.
     """
 
     def __init__(self, name: str, shape: str = "text") -> None:
@@ -69,8 +70,16 @@ class Domain:
         self.shape = shape
         self.pseudonyms: dict[str, str] = {}
         self.originals: dict[str, str] = {}
+        self.ignores_case = False
+
+    def known(self, original: str) -> str:
+        """An original as it came first."""
+        if not self.ignores_case:
+            return original
+        return next((each for each in self.pseudonyms if each.casefold() == original.casefold()), original)
 
     def pseudonym(self, original: str) -> str:
+        original = self.known(original)
         if original not in self.pseudonyms:
             digest = sha256(f"{self.name}\0{original}".encode()).digest()
             number = int.from_bytes(digest[:16], "big")

@@ -30,14 +30,16 @@ class GpasStandIn(FhirStandIn):
     Answers in another order than it was asked, under varying outer names.
 
     @ivar refused: values that its gateway answers a whole request by 400 for.
+    @ivar repeats_known: whether it answers about originals as they came first, and not as it was asked.
     """
 
     path = "/ttp-fhir/fhir/gpas"
-    operations = ("pseudonymizeAllowCreate", "pseudonymize", "dePseudonymize")
+    operations: tuple[str, ...] = ("pseudonymizeAllowCreate", "pseudonymize", "dePseudonymize")
 
     def __init__(self, *domains: Domain) -> None:
         super().__init__(*domains)
         self.refused: set[str] = set()
+        self.repeats_known = False
 
     def operate(self, path: str, document: Any) -> Any:
         name = path.removeprefix("$")
@@ -49,15 +51,18 @@ class GpasStandIn(FhirStandIn):
         domain = self.domain(target)
         if self.refused.intersection(values):
             raise Refusal(400, "invalid", f"cannot take {values}")
-        self.asked.append(tuple(values))
+        if name != "pseudonymize":
+            self.asked.append(tuple(values))
         answers = []
         for index, value in enumerate(reversed(values)):
             if is_reverse:
                 found = domain.originals.get(value)
             elif name == "pseudonymize":
-                found = domain.pseudonyms.get(value)
+                found = domain.pseudonyms.get(domain.known(value))
             else:
                 found = domain.pseudonym(value)
+            if self.repeats_known and not is_reverse:
+                value = domain.known(value)
             answers.append(self._parameter(domain, index, (given, value), (wanted, found)))
         return {"resourceType": "Parameters", "parameter": self._spoilt(answers)}
 
