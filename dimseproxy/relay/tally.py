@@ -14,6 +14,8 @@ from dimseproxy.dimse.status import is_pending
 
 _COMMAND_FIELDS: Final = frozenset(map(int, CommandField))
 _UNKNOWN: Final = 0
+# As a plain number, for what is asked of every request.
+_C_CANCEL_RQ: Final = int(CommandField.C_CANCEL_RQ)
 
 
 class Tally:
@@ -39,7 +41,10 @@ class Tally:
     def came(self, parts: Sequence[Part]) -> None:
         """It sent these."""
         for part in parts:
-            if isinstance(part, Command) and not part.command_set.is_response and not _is_cancel(part):
+            if isinstance(part, DataSetFragment):
+                continue
+            command_set = part.command_set
+            if not command_set.is_response and command_set.command_field != _C_CANCEL_RQ:
                 self.asked(part)
 
     def went(self, parts: Sequence[Part]) -> None:
@@ -49,10 +54,6 @@ class Tally:
                 self.octets += part.octets
             elif part.command_set.is_response and not is_pending(part.command_set.status):
                 self.statuses[part.command_set.status] += 1
-
-
-def _is_cancel(request: Command) -> bool:
-    return request.command_set.command_field == CommandField.C_CANCEL_RQ
 
 
 class ITallies(Interface):
