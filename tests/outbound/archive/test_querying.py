@@ -228,6 +228,14 @@ class FindTests(TestCase):
         (answer,) = await answers_to(index, SpecificCharacterSet="ISO_IR 100", PatientName="müller")
         self.assertEqual((answer.SpecificCharacterSet, str(answer.PatientName)), ("ISO_IR 192", "Müller"))
 
+    async def test_a_question_mark_is_one_character_of_a_name_that_is_longer_without_its_case(self) -> None:
+        index = await self.holding(
+            an_instance(1, SpecificCharacterSet="ISO_IR 100", PatientName="Gro\u00df^Anna"),
+            an_instance(2, PatientName="Gross^Anna"),
+        )
+        for asked, expected in (("gro?^anna", ["1"]), ("GRO??^*", ["2"]), ("gross*", ["1", "2"]), ("?ro?^a*", ["1"])):
+            self.assertEqual(await studies_found(index, PatientName=asked), expected, asked)
+
     async def test_each_level_has_its_answers(self) -> None:
         index = await self.holding(
             an_instance(1),
