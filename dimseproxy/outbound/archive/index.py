@@ -59,7 +59,7 @@ _WITNESS_PLACE: Final = "archive seal"
 class Index:
     """
     @param ae_title: that the archive is retrieved from by.
-    @param has_file: whether a file is there; called in a thread, it may raise `OSError`.
+    @param has_file: called in a thread.
     @param duplicates: what becomes of another content under a SOP Instance UID that is there.
     @param seal: what the index is encrypted with; None: it is in the clear.
     """
@@ -69,7 +69,7 @@ class Index:
         database: Database,
         clock: IReactorTime,
         ae_title: str,
-        has_file: Callable[[str], bool],
+        has_file: writing.HasFile,
         duplicates: Duplicates = Duplicates.KEEP,
         seal: Seal | None = None,
     ) -> None:
