@@ -21,6 +21,7 @@ from dimseproxy.outbound.archive.levels import (
 from dimseproxy.outbound.archive.matching import folded_groups
 from dimseproxy.outbound.archive.querying import day_of
 from dimseproxy.outbound.archive.seal import Seal
+from dimseproxy.storage.errors import DatabaseRefused
 from dimseproxy.storage.tables import ARCHIVE_INSTANCE, ARCHIVE_PATIENT, ARCHIVE_SERIES, ARCHIVE_STUDY
 
 Row = dict[str, object]
@@ -117,7 +118,10 @@ class Columns:
         @raise DatabaseRefused: the key is not there, or the row was changed.
         """
         clear = kept if self._seal is None else self._seal.open(kept, f"{table.name} {row}")
-        return cast(Values, json.loads(clear))
+        try:
+            return cast(Values, json.loads(clear))
+        except ValueError:
+            raise DatabaseRefused("the index of the archive was changed by something else than the proxy") from None
 
     def _name(self, values: Values) -> str | None:
         """A name that can be found by its beginning; None where it must be looked at itself."""

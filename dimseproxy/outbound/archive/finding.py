@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Final, Protocol
 
 from twisted.internet.defer import Deferred
+from twisted.logger import Logger
 
 from dimseproxy.dataset.encoding import Encoding, encoding_of
 from dimseproxy.dimse.command_set import DATA_SET_FOLLOWS, NO_DATA_SET, CommandField, CommandSet, Element
@@ -19,6 +20,8 @@ from dimseproxy.outbound.archive.instances import Page
 from dimseproxy.outbound.archive.levels import Root, root_of
 from dimseproxy.outbound.archive.negotiation import combines_date_and_time
 from dimseproxy.outbound.archive.querying import Query, read_query
+
+log = Logger()
 
 #: A list of some thousand UIDs.
 MAX_IDENTIFIER_LENGTH: Final = 1024 * 1024
@@ -42,7 +45,7 @@ class Finding:
 
     async def serve(self, association: ArchiveAssociation, request: Command) -> None:
         """
-        @raise OperationRefused: this cannot be answered.
+        @raise OperationRefused: this cannot be answered, or not all of it could be.
         @raise DatabaseUnavailable: not now.
         @raise AssociationOver: nobody waits for an answer.
         """
@@ -53,11 +56,13 @@ class Finding:
         query = read_query(root, identifier, encoding, combines)
         status = Status.PENDING_WITH_WARNING if query.has_unsupported_keys else Status.PENDING
         pending = Command(request.context_id, _response(request, status, DATA_SET_FOLLOWS))
+        unreadable = 0
         after: int | None = 0
         while after is not None and not association.is_cancelled(message_id):
             # Where nothing matches nothing is sent, which would show it.
             association.check()
             page = await self._index.find(query, after)
+            unreadable += page.unreadable
             for first in range(0, len(page.answers), _TOGETHER):
                 if association.is_cancelled(message_id):
                     break
@@ -67,6 +72,15 @@ class Finding:
                     parts += (pending, DataSetFragment(request.context_id, (encoded,), True))
                 await association.deliver(parts)
             after = page.next
+        if unreadable:
+            log.error(
+                "association {number}: rows of the index that cannot be read: {count}",
+                number=association.number,
+                count=unreadable,
+            )
+            if not association.is_cancelled(message_id):
+                # No warning ends a C-FIND (PS3.4 Table C.4-1), and success would say that these are all answers.
+                raise OperationRefused(Status.CANNOT_UNDERSTAND, f"Rows of the index that cannot be read: {unreadable}")
         final = Status.CANCEL if association.is_cancelled(message_id) else Status.SUCCESS
         await association.deliver([Command(request.context_id, _response(request, final))])
 

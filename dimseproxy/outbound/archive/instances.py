@@ -111,10 +111,15 @@ class StoredPage:
 
 @frozen
 class Page:
-    """Some answers to a query; a page may be empty and not the last.  C{next} as in `StoredPage`."""
+    """
+    Some answers to a query; a page may be empty and not the last.  C{next} as in `StoredPage`.
+
+    @ivar unreadable: how many rows may be answers too, but cannot be read.
+    """
 
     answers: tuple[Answer, ...] = field(repr=False)
     next: int | None
+    unreadable: int = 0
 
 
 @frozen

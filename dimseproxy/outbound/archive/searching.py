@@ -28,6 +28,7 @@ from dimseproxy.outbound.archive.levels import (
 )
 from dimseproxy.outbound.archive.narrowing import numbers_of, statement_of
 from dimseproxy.outbound.archive.querying import Query
+from dimseproxy.storage.errors import DatabaseRefused
 from dimseproxy.storage.tables import ARCHIVE_INSTANCE, ARCHIVE_PATIENT, ARCHIVE_SERIES, ARCHIVE_STUDY
 
 _STUDY: Final = ARCHIVE_STUDY.c
@@ -78,11 +79,20 @@ def find(connection: Connection, columns: Columns, query: Query, ae_title: str, 
     rows = connection.execute(statement)
     reading, deriving, answering = _reading(query.level, columns), _Deriving(query), Answering(query, ae_title)
     answers: list[Answer] = []
-    looked_at = octets = 0
+    looked_at = octets = unreadable = 0
     last = after
     while len(answers) < PAGE and octets < MOST_OCTETS and (some := rows.fetchmany(PAGE)):
         # What is counted is counted for many at a time.
-        candidates = [one for one in map(reading, some) if all(match.is_met(one.values) for match in query.matches)]
+        candidates = []
+        for row in some:
+            try:
+                one = reading(row)
+            except DatabaseRefused:
+                # Nobody knows whether it matches.
+                unreadable += 1
+                continue
+            if all(match.is_met(one.values) for match in query.matches):
+                candidates.append(one)
         deriving.derive(connection, candidates)
         answers += [
             answering.answer(one.values)
@@ -94,7 +104,7 @@ def find(connection: Connection, columns: Columns, query: Query, ae_title: str, 
         last = some[-1][0]
     is_last = looked_at < limit and rows.fetchone() is None
     rows.close()
-    return Page(tuple(answers), None if is_last else last)
+    return Page(tuple(answers), None if is_last else last, unreadable)
 
 
 def _octets(row: Sequence[Any]) -> int:

@@ -9,6 +9,7 @@ from pydicom.dataset import Dataset
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import deferLater
+from twisted.logger import LogLevel, capturedLogs, formatEvent
 from twisted.trial.unittest import TestCase
 
 from dimseproxy.association.interfaces import IForesees
@@ -27,6 +28,7 @@ from dimseproxy.outbound.archive.querying import Query
 from dimseproxy.storage.errors import DatabaseRefused, DatabaseUnavailable
 from tests.association.playing import COMMITMENT, CT, EXPLICIT, FIND, GET, IMPLICIT, VERIFICATION
 from tests.outbound.archive.support import Caller, Kept, an_identifier, an_image, decoded, encoded
+from tests.storage.databases import execute
 
 JPEG = "1.2.840.10008.1.2.4.50"
 
@@ -225,6 +227,37 @@ class FindingTests(TestCase):
             message_id = self._ask(caller, StudyInstanceUID="")
             self.assertEqual((await caller.answer(message_id)).status, Status.CANNOT_UNDERSTAND)
         self.assertEqual(caller.told, [])
+
+    async def test_rows_that_cannot_be_read_are_told_after_the_answers(self) -> None:
+        kept, caller = await self._open(3)
+        await kept.database.run(execute("UPDATE archive_study SET attributes = 'no' WHERE id = 2"))
+        with capturedLogs() as events:
+            message_id = self._ask(caller, StudyInstanceUID="")
+            last = await caller.answer(message_id)
+        self.assertEqual({each.StudyInstanceUID for each in self._answers(caller)}, {"1.2.1", "1.2.3"})
+        self.assertEqual(
+            (last.status, last.text(Element.ERROR_COMMENT)),
+            (Status.CANNOT_UNDERSTAND, "Rows of the index that cannot be read: 1"),
+        )
+        (told,) = [formatEvent(event) for event in events if event["log_level"] is LogLevel.error]
+        self.assertTrue(told.endswith("rows of the index that cannot be read: 1"), told)
+
+    async def test_those_of_all_pages_are_counted(self) -> None:
+        kept, caller = await self._open()
+        pages = [Page((), None, 2), Page((), 7, 3)]
+        with patch.object(kept.index, "find", lambda *_: succeed(pages.pop())):
+            last = await caller.answer(self._ask(caller, StudyInstanceUID=""))
+        self.assertEqual(last.text(Element.ERROR_COMMENT), "Rows of the index that cannot be read: 5")
+
+    async def test_a_cancel_is_answered_as_one_nevertheless(self) -> None:
+        kept, caller = await self._open()
+
+        def find(query: Query, after: int = 0) -> Deferred[Page]:
+            self._cancel(caller, 1)
+            return succeed(Page((), 7, 3))
+
+        with patch.object(kept.index, "find", find):
+            self.assertEqual((await caller.answer(self._ask(caller, StudyInstanceUID=""))).status, Status.CANCEL)
 
     async def test_a_database_that_is_gone(self) -> None:
         kept, caller = await self._open()

@@ -34,6 +34,7 @@ from tests.outbound.archive.indexing import (
     index_on,
     studies_found,
 )
+from tests.storage.databases import execute
 from tests.support.postgresql import postgresql
 
 
@@ -385,6 +386,22 @@ class FindTests(TestCase):
             keys: dict[str, Any] = {"StudyDate": days, "StudyTime": "1000-1200", "StudyInstanceUID": ""}
             found = await answers_to(index, combines=True, **keys)
             self.assertEqual([answer.StudyInstanceUID for answer in found], ["1.3.2", "1.3.3"], days)
+
+    async def test_a_row_that_cannot_be_read_is_counted_and_the_others_answer(self) -> None:
+        index = await self.holding(*(an_instance(number) for number in range(1, 4)))
+        for level, table in (("IMAGE", "archive_instance"), ("SERIES", "archive_series"), ("STUDY", "archive_study")):
+            spoilt = execute(f"UPDATE {table} SET attributes = :noise WHERE id = 2", noise=bytes(80))
+            await index._database.run(spoilt)
+            for asked in (level, "IMAGE"):
+                keys = data_set(QueryRetrieveLevel=asked, StudyInstanceUID="", PatientName="D*")
+                page = await index.find(read_query(Root.STUDY, encoded(keys), EXPLICIT))
+                told = [answer[tag_of("StudyInstanceUID")] for answer in page.answers]
+                self.assertEqual((told, page.unreadable, page.next), ([["1.3.1"], ["1.3.3"]], 1, None), (level, asked))
+
+    async def test_one_that_is_not_looked_at_disturbs_nobody(self) -> None:
+        index = await self.holding(*(an_instance(number) for number in range(1, 4)))
+        await index._database.run(execute("UPDATE archive_study SET attributes = :noise WHERE id = 2", noise=bytes(80)))
+        self.assertEqual(await studies_found(index, PatientID="P1"), ["1"])
 
     async def test_all_pages_together_are_all_answers_once(self) -> None:
         index = await self.holding(*(an_instance(number) for number in range(1, 2_500)))
