@@ -193,6 +193,14 @@ ARCHIVE_DELIVERED: Final = Table(
     sqlite_with_rowid=False,
 )
 
+#: A file that no study is in any longer, and that is still to be deleted; a row may stay when an object is in it again.
+ARCHIVE_LEAVING: Final = Table(
+    "archive_leaving",
+    METADATA,
+    Column("blob", Text, primary_key=True),
+    sqlite_with_rowid=False,
+)
+
 #: Which process looks after the archive: one row, there from the beginning.
 #: owner: that one; NULL where it said that it ends.
 #: beat: one more whenever it says that it is alive.

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
-from dimseproxy.outbound.archive import writing
+from dimseproxy.outbound.archive import leaving, writing
 from dimseproxy.outbound.archive.attributes import first_text
 from dimseproxy.outbound.archive.columns import Columns
 from dimseproxy.outbound.archive.instances import (
@@ -227,6 +227,8 @@ class Index:
 
         def work(connection: Connection) -> None:
             writing.lock(connection)
+            # Whoever makes the index anew leaves out what is still to be deleted.
+            leaving.forget_needed(connection)
             for table in (ARCHIVE_INSTANCE, ARCHIVE_SERIES, ARCHIVE_STUDY, ARCHIVE_PATIENT, ARCHIVE):
                 connection.execute(delete(table))
             self._check_seal(connection)
