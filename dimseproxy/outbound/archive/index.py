@@ -115,13 +115,17 @@ class Index:
         """Write objects in one transaction, in their order."""
         return self._database.run(lambda connection: self._add(connection, instances))
 
-    def find(self, query: Query, after: int = 0) -> Deferred[Page]:
+    def find(self, query: Query, after: int = 0, is_wanted: Callable[[], bool] = lambda: True) -> Deferred[Page]:
         """
         Answers to a query.
 
         @param after: what the page before told; 0 for the first.
+        @param is_wanted: whether somebody still waits for them; asked in a thread.
+        @return: fails with `OperationRefused` where the database takes too long to find any.
         """
-        return self._database.read(lambda connection: find(connection, self._columns, query, self._ae_title, after))
+        return self._database.read(
+            lambda connection: find(connection, self._columns, query, self._ae_title, after, is_wanted)
+        )
 
     def instances(self, selection: Selection, after: int = 0) -> Deferred[StoredPage]:
         """The objects that a retrieve is of; arguments as for `find`."""
