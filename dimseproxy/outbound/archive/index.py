@@ -30,6 +30,7 @@ from dimseproxy.outbound.archive.instances import (
     StudyPage,
     StudySummary,
 )
+from dimseproxy.outbound.archive.learning import learn
 from dimseproxy.outbound.archive.levels import SERIES_INSTANCE, SOP_INSTANCE, STUDY_INSTANCE
 from dimseproxy.outbound.archive.narrowing import selected
 from dimseproxy.outbound.archive.querying import Query, Selection
@@ -85,11 +86,13 @@ class Index:
 
     def start(self) -> Deferred[None]:
         """
-        See that the index is under the key that was given; to be called before anything else.
+        See that the index is under the key that was given, and knows what one of this version does; to be called before
+        anything else.
 
         @return: fails with `DatabaseRefused` where it is under another one, or is in the clear, or is not.
         """
-        return self._database.run(self._check_seal)
+        checked = self._database.run(self._check_seal)
+        return checked.addCallback(lambda _: Deferred.fromCoroutine(learn(self._database, self._columns)))
 
     @property
     def replaces(self) -> bool:
@@ -323,7 +326,7 @@ class Index:
         writing.lock(connection)
         seal = connection.scalar(select(ARCHIVE.c.seal))
         if seal is None:
-            connection.execute(insert(ARCHIVE).values(id=1, seal=self._witness()))
+            connection.execute(insert(ARCHIVE).values(id=1, seal=self._witness(), knows_values=True))
         elif bool(seal) != (self._seal is not None) or (self._seal and not self._is_ours(seal)):
             if connection.scalar(select(_INSTANCE.id).limit(1)) is not None:
                 raise DatabaseRefused(

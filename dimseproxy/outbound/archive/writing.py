@@ -29,9 +29,11 @@ from sqlalchemy import (
 )
 from twisted.logger import Logger
 
+from dimseproxy.outbound.archive import further
 from dimseproxy.outbound.archive.attributes import Attributes
 from dimseproxy.outbound.archive.columns import Columns, Row
 from dimseproxy.outbound.archive.instances import Added, Duplicates, Instance, Outcome
+from dimseproxy.outbound.archive.levels import Level
 from dimseproxy.outbound.archive.statements import MOST_ASKED, Lookup, Statement
 from dimseproxy.storage.tables import ARCHIVE_INSTANCE, ARCHIVE_PATIENT, ARCHIVE_SERIES, ARCHIVE_STUDY
 
@@ -205,12 +207,14 @@ class _Adding:
 
         patient_rows = {key: columns.patient(one.attributes) for key, one in patient_of.items()}
         patients |= self._upsert(ARCHIVE_PATIENT, _PATIENTS, patient_rows, patients)
+        self._write_further(ARCHIVE_PATIENT, patient_of, patients, (Level.PATIENT,))
         study_rows = {
             uid: {**columns.study(one.attributes), "patient": patients[columns.patient_key(one.attributes)]}
             for uid, one in study_of.items()
         }
         left.patients |= _parents(self._connection, ARCHIVE_STUDY.c.patient, study_rows, studies)
         studies |= self._upsert(ARCHIVE_STUDY, _STUDIES, study_rows, studies)
+        self._write_further(ARCHIVE_STUDY, study_of, studies, (Level.PATIENT, Level.STUDY))
         series_rows = {
             uid: {**columns.series(one.attributes), "study": studies[columns.uid(one.attributes.study)]}
             for uid, one in series_of.items()
@@ -223,6 +227,18 @@ class _Adding:
         series |= self._upsert(ARCHIVE_SERIES, _SERIES, series_rows, series)
         left.series |= self._write_instances(series)
         _prune(self._connection, left)
+
+    def _write_further(
+        self, table: Table, found: Mapping[str, Instance], numbers: Mapping[str, int], levels: Sequence[Level]
+    ) -> None:
+        """Write the further values of patients or studies that are new or written anew."""
+        values = {
+            numbers[key]: pairs
+            for key, one in found.items()
+            if (pairs := {pair for level in levels for pair in self._columns.further(one.attributes.values[level])})
+        }
+        rewritten = [numbers[key] for key in found] if self._replacing else ()
+        further.write(self._connection, table, values, rewritten)
 
     def _write_instances(self, series: Mapping[str, int]) -> set[int]:
         """Write the rows of instances; the series that some were taken out of."""
