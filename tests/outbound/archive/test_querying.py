@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Callable
 from typing import Any, ClassVar
 
 from pydicom.sequence import Sequence
@@ -15,11 +14,9 @@ from dimseproxy.outbound.archive import searching
 from dimseproxy.outbound.archive.answers import Answer, encode_answer
 from dimseproxy.outbound.archive.heads import Values
 from dimseproxy.outbound.archive.index import Index
-from dimseproxy.outbound.archive.instances import Page
 from dimseproxy.outbound.archive.levels import Level, Root, name_of, tag_of
 from dimseproxy.outbound.archive.querying import MAX_VALUE, MAX_VALUES, read_query, read_selection, root_of
 from dimseproxy.outbound.archive.seal import Seal
-from dimseproxy.storage import sqlite
 from tests.outbound.archive.indexing import (
     BIG,
     CT,
@@ -457,30 +454,6 @@ class FindTests(TestCase):
             uid for page in (first, second) for answer in page.answers for uid in answer[tag_of("StudyInstanceUID")]
         ]
         self.assertEqual(sorted(uids), sorted(f"1.3.{number}" for number in range(1, 302)))
-
-
-class StatementTests(TestCase):
-    """What SQLite takes too long for."""
-
-    async def searching(self, is_wanted: Callable[[], bool]) -> Page:
-        index = await an_index(self)
-        await index.add_many([an_instance(number) for number in range(1, 500)])
-        self.patch(sqlite, "_LOOK_AFTER", 100)
-        keys = data_set(QueryRetrieveLevel="IMAGE", PatientName="*nobody*")
-        page = await index.find(read_query(Root.STUDY, encoded(keys), EXPLICIT), 0, is_wanted)
-        # Nothing of it is left on the connection.
-        self.assertEqual(len(await studies_found(index)), 499)
-        return page
-
-    async def test_a_statement_is_given_up(self) -> None:
-        self.patch(searching, "LONGEST_STATEMENT", 0.0)
-        with self.assertRaises(OperationRefused) as refused:
-            await self.searching(lambda: True)
-        self.assertEqual(refused.exception.status, Status.OUT_OF_RESOURCES)
-
-    async def test_so_is_one_that_nobody_waits_for(self) -> None:
-        page = await self.searching(lambda: False)
-        self.assertEqual((page.answers, page.next), ((), 0))
 
 
 class SealedFindTests(FindTests):
