@@ -92,7 +92,7 @@ async def _fill(reactor: Any, configuration: Path, count: int) -> None:
     await database.start()
     try:
         seal = holdings_of(settings, archive, database, reactor).seal
-        index = Index(database, reactor, settings.ae_title, lambda name: True, seal=seal)
+        index = Index(database, reactor, settings.ae_title, lambda *name: True, seal=seal)
         await index.start()
         batch: list[Instance] = []
         for instance in _instances(count):

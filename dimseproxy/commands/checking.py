@@ -15,6 +15,7 @@ from dimseproxy.commands.dicom_files import BrokenFile, meta_of
 from dimseproxy.commands.task import ExitStatus, Task, counted, reason_of, side_by_side
 from dimseproxy.dataset.encoding import encoding_of
 from dimseproxy.errors import DimseProxyError
+from dimseproxy.outbound.archive import leaving
 from dimseproxy.outbound.archive.attributes import read_attributes
 from dimseproxy.outbound.archive.instances import Instance, Outcome
 from dimseproxy.storage.blobs import Blobs
@@ -74,7 +75,7 @@ async def verify(task: Task, options: Namespace) -> ExitStatus:
 async def rebuild(task: Task, options: Namespace) -> ExitStatus:
     """
     Put the object of every file into the index that is not there.  What is in the index stays as it is, unless it is to
-    be made anew.
+    be made anew.  A file that retention could not delete yet stays out of it.
 
     When an object came is not in its file; it counts as received now.
     """
@@ -82,7 +83,8 @@ async def rebuild(task: Task, options: Namespace) -> ExitStatus:
     if options.anew:
         await index.clear()
     known = await _known(task)
-    names = [name for name in await task.in_thread(lambda: list(blobs.names())) if name not in known]
+    passed = known | await task.holdings.database.read(leaving.everything)
+    names = [name for name in await task.in_thread(lambda: list(blobs.names())) if name not in passed]
     outcomes: Counter[Outcome] = Counter()
     unreadable = 0
     with task.progress("rebuilding", len(names)) as progress:

@@ -211,13 +211,16 @@ class Blobs:
             while piece := file.read(_PIECE):
                 yield piece
 
-    def exists(self, name: str) -> bool:
+    def exists(self, name: str, size: int | None = None) -> bool:
         """
         Whether there is such a file; what is in it is not looked at.
 
+        @param size: how long its content has to be, in bytes; None: as long as it is.
         @raise OSError: it cannot be opened, and may be there nevertheless.
         """
         try:
+            if size is not None:
+                return self.size(name) == size
             # Of a disk of another machine, other answers may be old: only to open a file asks that machine.
             os.close(os.open(self._place(name), os.O_RDONLY))
         except FileNotFoundError:

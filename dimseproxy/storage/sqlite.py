@@ -13,7 +13,7 @@ import fcntl
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
@@ -39,6 +39,9 @@ _TRY_EVERY: Final = 0.02
 
 #: How often to try for the lock of those who write, in seconds: a transaction takes some milliseconds.
 _WRITE_EVERY: Final = 0.0005
+
+#: Steps of SQLite's virtual machine from one question whether a statement goes on to the next: some milliseconds.
+_LOOK_AFTER: Final = 100_000
 
 #: What waiting does not change: somebody has to give rights, or another folder.
 _NOT_WITH_TIME: Final = frozenset((errno.EACCES, errno.EPERM, errno.EEXIST, errno.ENOTDIR, errno.EROFS))
@@ -160,6 +163,25 @@ def _begin_to_write(cursor: Any) -> None:
             time.sleep(_WRITE_EVERY)
     finally:
         cursor.execute(f"PRAGMA busy_timeout={int(_BUSY * 1000)}")
+
+
+@contextmanager
+def given_up(connection: Connection, when: Callable[[], bool]) -> Iterator[None]:
+    """
+    Statements on a connection are given up, with `SQLITE_INTERRUPT`, as soon as it is said so.  Nothing is on a
+    connection to another database, whose server ends what takes too long.
+
+    @param when: asked in the thread that runs the statement.
+    """
+    driver = connection.connection.driver_connection
+    if not isinstance(driver, sqlite3.Connection):
+        yield
+        return
+    driver.set_progress_handler(when, _LOOK_AFTER)
+    try:
+        yield
+    finally:
+        driver.set_progress_handler(None, 0)
 
 
 def _as_of_files(what: str, error: OSError) -> DatabaseUnavailable | DatabaseRefused:

@@ -18,6 +18,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 
 METADATA: Final = MetaData()
@@ -71,11 +72,13 @@ _BYTES_OF_TEXT: Final = Text().with_variant(Text(collation="C"), "postgresql")
 
 #: The state of the index: one row.
 #: seal: what a key must open for it to be the right one; empty where the index is in the clear.
+#: knows_values: whether the further values of all rows are known; those of an older version are learned at the start.
 ARCHIVE: Final = Table(
     "archive",
     METADATA,
     Column("id", Integer, primary_key=True),
     Column("seal", LargeBinary, nullable=False),
+    Column("knows_values", Boolean, nullable=False, server_default=false()),
 )
 
 #: key: Patient ID and its issuer, which together tell patients apart.
@@ -104,6 +107,24 @@ ARCHIVE_STUDY: Final = Table(
     Column("accession", Text, nullable=False, index=True),
     Column("attributes", LargeBinary, nullable=False),
 )
+
+
+def _further_values(of: str) -> Table:
+    """Values that a row has beside the first one, of attributes that should have one; they go with the row."""
+    return Table(
+        f"archive_{of}_value",
+        METADATA,
+        Column("owner", _NUMBER, ForeignKey(f"archive_{of}.id", ondelete="CASCADE"), nullable=False),
+        Column("kind", Text, nullable=False),
+        Column("value", Text, nullable=False),
+        PrimaryKeyConstraint("value", "kind", "owner"),
+        Index(f"archive_{of}_value_owner", "owner"),
+        sqlite_with_rowid=False,
+    )
+
+
+ARCHIVE_PATIENT_VALUE: Final = _further_values("patient")
+ARCHIVE_STUDY_VALUE: Final = _further_values("study")
 
 #: instances, size: of those there are, and of their files together, in bytes.
 #: first_received, last_received: seconds since 1970.
@@ -190,6 +211,14 @@ ARCHIVE_DELIVERED: Final = Table(
     Column("instance", _NUMBER, ForeignKey("archive_instance.id", ondelete="CASCADE"), nullable=False),
     Column("dispatch", _NUMBER, nullable=False),
     PrimaryKeyConstraint("instance", "dispatch"),
+    sqlite_with_rowid=False,
+)
+
+#: A file that no study is in any longer, and that is still to be deleted; a row may stay when an object is in it again.
+ARCHIVE_LEAVING: Final = Table(
+    "archive_leaving",
+    METADATA,
+    Column("blob", Text, primary_key=True),
     sqlite_with_rowid=False,
 )
 

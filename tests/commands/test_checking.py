@@ -7,6 +7,7 @@ from pydicom.uid import CTImageStorage
 from dimseproxy.commands.checking import rebuild, verify
 from dimseproxy.commands.task import ExitStatus
 from dimseproxy.config import ArchiveSettings
+from dimseproxy.outbound.archive import leaving
 from dimseproxy.outbound.archive.instances import Held
 from tests.commands.support import ArchiveCase, file_of
 
@@ -84,6 +85,14 @@ class RebuildTests(ArchiveCase):
         self.assertEqual(status, ExitStatus.WELL)
         self.assertTrue(out.startswith("1 object added, 1 known before, 0 unreadable"), out)
         self.assertEqual((await self.rows())[CTImageStorage, "1.2.3.2"].blob, name)
+
+    async def test_what_is_still_to_be_deleted_does_not(self) -> None:
+        await self.store(1)
+        name = self.write(file_of(2))
+        await self.holdings.database.run(lambda connection: leaving.note(connection, [name]))
+        for anew in (False, True):
+            self.assertEqual((await self.run_command(rebuild, anew=anew))[0], ExitStatus.WELL)
+            self.assertEqual(list(await self.rows()), [(CTImageStorage, "1.2.3.1")], anew)
 
     async def test_an_index_made_anew_is_the_same(self) -> None:
         for number in range(3):

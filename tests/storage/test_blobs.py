@@ -181,6 +181,11 @@ class BlobsTests(InTheClear):
         name = self.written()
         self.assertEqual([self.blobs.exists(name), self.blobs.exists("0" * 64)], [True, False])
 
+    def test_it_knows_whether_one_is_as_long_as_it_was(self) -> None:
+        name, sizes = self.written(), (len(CONTENT), len(CONTENT) - 1)
+        self.assertEqual([self.blobs.exists(name, size) for size in sizes], [True, False])
+        self.assertFalse(self.blobs.exists("0" * 64, 0))
+
     def test_what_cannot_be_opened_may_be_there(self) -> None:
         name = self.written()
         with patch.object(os, "open", side_effect=OSError(errno.EMFILE, "Too many open files")):

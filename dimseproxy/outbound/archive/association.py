@@ -183,6 +183,10 @@ class ArchiveAssociation:
         """Whether a C-CANCEL came for this."""
         return message_id in self._cancelled
 
+    def is_wanted(self, message_id: int) -> bool:
+        """Whether somebody still waits for what this asked for; to be asked in any thread."""
+        return not (self._is_over or self._shall_release or message_id in self._cancelled)
+
     def check(self) -> None:
         """
         See that somebody is still there, before work that sends nothing.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from hashlib import sha256
 from typing import Final, cast
 
@@ -14,22 +15,30 @@ from dimseproxy.outbound.archive.levels import (
     ACCESSION_NUMBER,
     ISSUER_OF_PATIENT_ID,
     MODALITY,
+    PATIENT_ID,
     PATIENT_NAME,
     STUDY_DATE,
     Level,
+    name_of,
 )
 from dimseproxy.outbound.archive.matching import folded_groups
 from dimseproxy.outbound.archive.querying import day_of
 from dimseproxy.outbound.archive.seal import Seal
+from dimseproxy.storage.errors import DatabaseRefused
 from dimseproxy.storage.tables import ARCHIVE_INSTANCE, ARCHIVE_PATIENT, ARCHIVE_SERIES, ARCHIVE_STUDY
 
 Row = dict[str, object]
+#: Values beside the first one: kind, and what each is found by.
+Further = Collection[tuple[str, str]]
 
 #: No PostgreSQL text can have it.
 _NUL: Final = "\0"
 
 #: Characters of a text that is found by a column: no database indexes texts of any length.
 _MAX_FOUND: Final = 200
+#: Further values of an attribute that should have one: more than anybody means.
+MOST_FURTHER: Final = 64
+_SINGLE: Final = (("patient", PATIENT_ID), ("accession", ACCESSION_NUMBER))
 
 
 class Columns:
@@ -97,6 +106,15 @@ class Columns:
             "attributes": self.written(ARCHIVE_SERIES, uid, values),
         }
 
+    def further(self, values: Values) -> Further:
+        """What a patient or a study, with these attributes, is found by beside its columns."""
+        return {
+            (kind, self.exact(kind, text))
+            for kind, tag in _SINGLE
+            for text in values.get(name_of(tag), [])[1 : MOST_FURTHER + 1]
+            if isinstance(text, str) and text
+        }
+
     def instance_attributes(self, attributes: Attributes) -> bytes:
         """The attributes of an instance."""
         return self.written(ARCHIVE_INSTANCE, self.uid(attributes.sop_instance), attributes.values[Level.IMAGE])
@@ -117,7 +135,10 @@ class Columns:
         @raise DatabaseRefused: the key is not there, or the row was changed.
         """
         clear = kept if self._seal is None else self._seal.open(kept, f"{table.name} {row}")
-        return cast(Values, json.loads(clear))
+        try:
+            return cast(Values, json.loads(clear))
+        except ValueError:
+            raise DatabaseRefused("the index of the archive was changed by something else than the proxy") from None
 
     def _name(self, values: Values) -> str | None:
         """A name that can be found by its beginning; None where it must be looked at itself."""

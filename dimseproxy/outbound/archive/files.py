@@ -224,10 +224,7 @@ class Files:
         @param size: of what was written, in bytes.
         @raise OSError: the disk does not say so.
         """
-        try:
-            return self.blobs.size(name) == size
-        except FileNotFoundError:
-            return False
+        return self.blobs.exists(name, size)
 
     def read(self, name: str, size: int) -> DataSetReader:
         """

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
-from dimseproxy.outbound.archive import writing
+from dimseproxy.outbound.archive import leaving, writing
 from dimseproxy.outbound.archive.attributes import first_text
 from dimseproxy.outbound.archive.columns import Columns
 from dimseproxy.outbound.archive.instances import (
@@ -30,6 +30,7 @@ from dimseproxy.outbound.archive.instances import (
     StudyPage,
     StudySummary,
 )
+from dimseproxy.outbound.archive.learning import learn
 from dimseproxy.outbound.archive.levels import SERIES_INSTANCE, SOP_INSTANCE, STUDY_INSTANCE
 from dimseproxy.outbound.archive.narrowing import selected
 from dimseproxy.outbound.archive.querying import Query, Selection
@@ -59,7 +60,7 @@ _WITNESS_PLACE: Final = "archive seal"
 class Index:
     """
     @param ae_title: that the archive is retrieved from by.
-    @param has_file: whether a file is there; called in a thread, it may raise `OSError`.
+    @param has_file: called in a thread.
     @param duplicates: what becomes of another content under a SOP Instance UID that is there.
     @param seal: what the index is encrypted with; None: it is in the clear.
     """
@@ -69,7 +70,7 @@ class Index:
         database: Database,
         clock: IReactorTime,
         ae_title: str,
-        has_file: Callable[[str], bool],
+        has_file: writing.HasFile,
         duplicates: Duplicates = Duplicates.KEEP,
         seal: Seal | None = None,
     ) -> None:
@@ -85,11 +86,13 @@ class Index:
 
     def start(self) -> Deferred[None]:
         """
-        See that the index is under the key that was given; to be called before anything else.
+        See that the index is under the key that was given, and knows what one of this version does; to be called before
+        anything else.
 
         @return: fails with `DatabaseRefused` where it is under another one, or is in the clear, or is not.
         """
-        return self._database.run(self._check_seal)
+        checked = self._database.run(self._check_seal)
+        return checked.addCallback(lambda _: Deferred.fromCoroutine(learn(self._database, self._columns)))
 
     @property
     def replaces(self) -> bool:
@@ -115,13 +118,17 @@ class Index:
         """Write objects in one transaction, in their order."""
         return self._database.run(lambda connection: self._add(connection, instances))
 
-    def find(self, query: Query, after: int = 0) -> Deferred[Page]:
+    def find(self, query: Query, after: int = 0, is_wanted: Callable[[], bool] = lambda: True) -> Deferred[Page]:
         """
         Answers to a query.
 
         @param after: what the page before told; 0 for the first.
+        @param is_wanted: whether somebody still waits for them; asked in a thread.
+        @return: fails with `OperationRefused` where the database takes too long to find any.
         """
-        return self._database.read(lambda connection: find(connection, self._columns, query, self._ae_title, after))
+        return self._database.read(
+            lambda connection: find(connection, self._columns, query, self._ae_title, after, is_wanted)
+        )
 
     def instances(self, selection: Selection, after: int = 0) -> Deferred[StoredPage]:
         """The objects that a retrieve is of; arguments as for `find`."""
@@ -227,6 +234,8 @@ class Index:
 
         def work(connection: Connection) -> None:
             writing.lock(connection)
+            # Whoever makes the index anew leaves out what is still to be deleted.
+            leaving.forget_needed(connection)
             for table in (ARCHIVE_INSTANCE, ARCHIVE_SERIES, ARCHIVE_STUDY, ARCHIVE_PATIENT, ARCHIVE):
                 connection.execute(delete(table))
             self._check_seal(connection)
@@ -317,7 +326,7 @@ class Index:
         writing.lock(connection)
         seal = connection.scalar(select(ARCHIVE.c.seal))
         if seal is None:
-            connection.execute(insert(ARCHIVE).values(id=1, seal=self._witness()))
+            connection.execute(insert(ARCHIVE).values(id=1, seal=self._witness(), knows_values=True))
         elif bool(seal) != (self._seal is not None) or (self._seal and not self._is_ours(seal)):
             if connection.scalar(select(_INSTANCE.id).limit(1)) is not None:
                 raise DatabaseRefused(

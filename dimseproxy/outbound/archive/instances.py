@@ -111,10 +111,17 @@ class StoredPage:
 
 @frozen
 class Page:
-    """Some answers to a query; a page may be empty and not the last.  C{next} as in `StoredPage`."""
+    """
+    Some answers to a query; a page may be empty and not the last.  C{next} as in `StoredPage`.
+
+    @ivar unreadable: how many rows may be answers too, but cannot be read.
+    @ivar seconds: that it took to look for them.
+    """
 
     answers: tuple[Answer, ...] = field(repr=False)
     next: int | None
+    unreadable: int = 0
+    seconds: float = 0.0
 
 
 @frozen

@@ -30,6 +30,9 @@ _COMPONENTS: Final = 5
 _GROUPS: Final = 3
 #: Characters of what is worth remembering: peers choose what it is, and thousands of texts are remembered.
 _MAX_REMEMBERED: Final = 256
+#: Comes before each further letter that a character of a name is without its case, such as the second s of a sharp s.
+#: No text that was decoded has it.
+_WITHIN: Final = "\ud800"
 
 
 class Condition(Protocol):
@@ -128,7 +131,7 @@ class Name:
     groups: tuple[str, ...] = field(repr=False)
 
     def is_met(self, texts: Sequence[str]) -> bool:
-        return any(self._is(folded_groups(text)) for text in texts if text)
+        return any(self._is(_groups(text)) for text in texts if text)
 
     def _is(self, groups: tuple[str, ...]) -> bool:
         if len(self.groups) == 1:
@@ -200,12 +203,20 @@ def has_wildcard(text: str) -> bool:
 
 def folded_groups(name: str) -> tuple[str, ...]:
     """The component groups of a name as they are compared: without case, and without what may be left out at ends."""
+    return tuple(group.replace(_WITHIN, "") for group in _groups(name))
+
+
+def _groups(name: str) -> tuple[str, ...]:
+    """The same, with what says which letters are one character of the name: a question mark stands for all of them."""
     return _folded(name) if len(name) <= _MAX_REMEMBERED else _folded.__wrapped__(name)
 
 
 @lru_cache(maxsize=4096)
 def _folded(name: str) -> tuple[str, ...]:
-    folded = unicodedata.normalize("NFC", name).casefold()
+    written = unicodedata.normalize("NFC", name)
+    folded = written.casefold()
+    if len(folded) > len(written):
+        folded = "".join(_WITHIN.join(character.casefold()) for character in written)
     groups = ["^".join(part.strip() for part in group.split("^")).rstrip("^") for group in folded.split("=")]
     while len(groups) > 1 and not groups[-1]:
         groups.pop()
@@ -250,9 +261,12 @@ def _is_special(vr: str, text: str) -> bool:
 
 
 def _is_group(asked: str, group: str) -> bool:
+    is_longer = _WITHIN in group
+    if is_longer and "?" not in asked:
+        group, is_longer = group.replace(_WITHIN, ""), False
     if not has_wildcard(asked):
         return asked == group
-    fits = _pattern(asked)
+    fits = _pattern(asked, is_longer)
     # Components that are not there are empty ones: DOE^* is the pattern of DOE too.
     missing = _COMPONENTS - 1 - group.count("^")
     return bool(fits(group) or ("^" in asked and fits(group + "^" * missing)))
@@ -273,9 +287,17 @@ def _remembered_number(text: str) -> Decimal | None:
 
 # Also long ones: each is asked for again with each row, and a query has no more and no longer ones than it may have.
 @lru_cache(maxsize=256)
-def _pattern(pattern: str) -> Callable[[str], object]:
-    """Whether a text fits; at a cost that does not depend on how many asterisks there are."""
-    first, *others = ("".join("." if mark == "?" else re.escape(mark) for mark in part) for part in pattern.split("*"))
+def _pattern(pattern: str, is_longer: bool = False) -> Callable[[str], object]:
+    """
+    Whether a text fits; at a cost that does not depend on how many asterisks there are.
+
+    @param is_longer: whether the text has characters that are several letters each.
+    """
+    # A letter may be any of those of a character; one character is all of its letters, from the first to the last.
+    one, before = (f"(?<!{_WITHIN})[^{_WITHIN}](?:{_WITHIN}.)*+", f"{_WITHIN}?") if is_longer else (".", "")
+    first, *others = (
+        "".join(one if mark == "?" else before + re.escape(mark) for mark in part) for part in pattern.split("*")
+    )
     if not others:
         return re.compile(first, re.DOTALL).fullmatch
     # The leftmost place for each part is as good as any other: nothing is tried again (atomic groups).

@@ -6,11 +6,12 @@ that matches.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final
 
 from sqlalchemy import Column, ColumnElement, Select, and_, or_, select
 
+from dimseproxy.outbound.archive import further
 from dimseproxy.outbound.archive.columns import Columns, plain
 from dimseproxy.outbound.archive.levels import (
     ACCESSION_NUMBER,
@@ -106,7 +107,7 @@ def selected(statement: Select[Any], selection: Selection, columns: Columns) -> 
         (selection.instances, "uid", _INSTANCE.uid),
     ):
         if values is not None:
-            statement = statement.where(column.in_([columns.exact(kind, value) for value in values]))
+            statement = statement.where(_is_any(column, kind, [columns.exact(kind, value) for value in values]))
     return statement
 
 
@@ -155,7 +156,11 @@ def _exactly(
     condition: Condition | None, column: Column[Any], kind: str, columns: Columns
 ) -> Iterable[ColumnElement[bool]]:
     if isinstance(condition, Exactly) and len(condition.texts) <= MAX_UIDS:
-        yield column.in_(sorted(columns.exact(kind, text) for text in condition.texts))
+        yield _is_any(column, kind, sorted(columns.exact(kind, text) for text in condition.texts))
+
+
+def _is_any(column: Column[Any], kind: str, values: Sequence[str]) -> ColumnElement[bool]:
+    return column.in_(values) if kind == "uid" else further.is_any(column, kind, values)
 
 
 def _plain(condition: Exactly) -> list[str]:

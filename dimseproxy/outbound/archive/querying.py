@@ -202,7 +202,8 @@ def read_selection(root: Root, identifier: bytes, encoding: Encoding) -> Selecti
                 found[of] = frozenset(text for text in texts.of(key) if text) or None
     if found[level] is None:
         raise _refusal("has no unique key of its level")
-    if sum(len(values) for values in found.values() if values) > MAX_UIDS:
+    # The database is asked twice for each patient: by the first Patient ID, and by further ones.
+    if sum(len(values) * (1 + (of is Level.PATIENT)) for of, values in found.items() if values) > MAX_UIDS:
         raise OperationRefused(Status.UNABLE_TO_PERFORM_SUB_OPERATIONS, "the identifier has too many values")
     return Selection(found[Level.PATIENT], found[Level.STUDY], found[Level.SERIES], found[Level.IMAGE])
 

@@ -4,13 +4,14 @@ the disk is nearly full.
 
 Only a study that is complete, and that has reached every destination it was to go to, is deleted; whether it still is
 that, is looked at in the transaction that takes it out of the index.  Its files go after that, so that at no time the
-index knows of a file that is not there.
+index knows of a file that is not there; until they are gone the database says that they have to.
 """
 
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 from attrs import frozen
@@ -23,7 +24,7 @@ from twisted.python.failure import Failure
 
 from dimseproxy.dimse.status import Status
 from dimseproxy.errors import OperationRefused
-from dimseproxy.outbound.archive import writing
+from dimseproxy.outbound.archive import leaving, writing
 from dimseproxy.outbound.archive.events import Events, ObjectsRefused
 from dimseproxy.outbound.archive.files import Files, Release
 from dimseproxy.outbound.archive.queue import State
@@ -85,8 +86,6 @@ class Retention:
         self._call.clock = clock
         self._stopped: Deferred[Any] = succeed(None)
         self._is_stopping = False
-        #: Names of files that no study is in any longer, and that could not be deleted yet.
-        self._left: set[str] = set()
 
     def start(self) -> None:
         """Look from now on, if there are any bounds."""
@@ -114,8 +113,7 @@ class Retention:
         return self.look().addErrback(_missed)
 
     async def _delete(self) -> int:
-        for blob in sorted(self._left):
-            await self._delete_file(blob)
+        await self._delete_left()
         deleted = 0
         if self._bounds.days is not None:
             limit = self._clock.seconds() - self._bounds.days * _DAY
@@ -150,20 +148,37 @@ class Retention:
     async def _delete_study(self, study: int, last_received: float) -> bool:
         """Delete a study, unless it has grown or gone meanwhile."""
         blobs = await self._database.run(lambda connection: self._take_out(connection, study, last_received))
-        for blob in blobs or ():
-            await self._delete_file(blob)
+        if blobs:
+            await self._delete_files(blobs)
         return blobs is not None
 
-    async def _delete_file(self, blob: str) -> None:
-        """Delete a file, unless an object is in it; where it cannot be deleted, it is at the next look."""
+    async def _delete_left(self) -> None:
+        """Delete what could not be deleted before, or not before a process ended."""
+        after: str | None = ""
+        while after is not None and not self._is_stopping:
+            blobs = await self._database.read(partial(leaving.page, after=after))
+            await self._delete_files(blobs)
+            after = blobs[-1] if blobs else None
+
+    async def _delete_files(self, blobs: Sequence[str]) -> None:
+        """Delete files, unless an object is in them; those that cannot be deleted are at the next look."""
+        deleted = {blob for blob in blobs if await self._delete_file(blob)}
+
+        def forget(connection: Connection) -> None:
+            leaving.forget(connection, deleted)
+            if len(deleted) < len(blobs):
+                leaving.forget_needed(connection)
+
+        if blobs:
+            await self._database.run(forget)
+
+    async def _delete_file(self, blob: str) -> bool:
         try:
-            await self._files.remove(blob, self._release)
+            return await self._files.remove(blob, self._release)
         except (OSError, DatabaseUnavailable) as error:
-            self._left.add(blob)
             why = errno.errorcode.get(error.errno or 0, "unknown") if isinstance(error, OSError) else str(error)
             log.error("a file cannot be deleted for now: {error}", error=why)
-        else:
-            self._left.discard(blob)
+            return False
 
     def _removable(self) -> Select[Any]:
         """Studies that may go: number, when the last object came, bytes."""
@@ -194,7 +209,9 @@ class Retention:
             return None
         instances = ARCHIVE_INSTANCE.c
         numbers = connection.scalars(select(instances.id).join(ARCHIVE_SERIES).where(_SERIES.study == study)).all()
-        return writing.remove(connection, numbers)
+        blobs = writing.remove(connection, numbers)
+        leaving.note(connection, blobs)
+        return blobs
 
 
 class Watermark:

@@ -9,11 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import lru_cache
+from time import monotonic
 from typing import Any, Final
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from sqlalchemy import Column, Connection, Select, func, select
+from sqlalchemy.exc import SQLAlchemyError
 
+from dimseproxy.dimse.status import Status
+from dimseproxy.errors import OperationRefused
 from dimseproxy.outbound.archive.answers import Answer, Answering
 from dimseproxy.outbound.archive.columns import Columns
 from dimseproxy.outbound.archive.heads import Values
@@ -28,6 +32,8 @@ from dimseproxy.outbound.archive.levels import (
 )
 from dimseproxy.outbound.archive.narrowing import numbers_of, statement_of
 from dimseproxy.outbound.archive.querying import Query
+from dimseproxy.storage.errors import DatabaseRefused, state_of
+from dimseproxy.storage.sqlite import given_up
 from dimseproxy.storage.tables import ARCHIVE_INSTANCE, ARCHIVE_PATIENT, ARCHIVE_SERIES, ARCHIVE_STUDY
 
 _STUDY: Final = ARCHIVE_STUDY.c
@@ -42,6 +48,17 @@ MOST_LOOKED_AT: Final = 2_000
 
 #: Bytes of attributes after which a page ends, as soon as the rows that are looked at together are.
 MOST_OCTETS: Final = 16 * 1024 * 1024
+
+#: Seconds after which a page ends with the row that is looked at: a row may cost a third of one. What waits for the
+#: thread has its turn then.
+LONGEST_PAGE: Final = 0.5
+
+#: Seconds after which SQLite gives up: less than a transaction may take. PostgreSQL has a limit of its own.
+LONGEST_STATEMENT: Final = 10.0
+
+#: What is said of a query that takes too long.
+TOO_LONG: Final = "To look for answers takes too long: ask for less"
+_GIVEN_UP: Final = "SQLITE_INTERRUPT"
 
 #: Studies that are told to the database by their numbers.
 MOST_NUMBERED: Final = 1_000
@@ -64,12 +81,37 @@ class _Candidate:
     transfer_syntax: str = ""
 
 
-def find(connection: Connection, columns: Columns, query: Query, ae_title: str, after: int) -> Page:
+def find(
+    connection: Connection, columns: Columns, query: Query, ae_title: str, after: int, is_wanted: Callable[[], bool]
+) -> Page:
     """
     A page of answers.
 
     @param after: the number after which to begin.
+    @param is_wanted: whether somebody still waits for it: where nobody does, there is no more in it.
+    @raise OperationRefused: SQLite takes too long to find any row.
     """
+    began = monotonic()
+
+    def is_over(longest: float) -> bool:
+        return monotonic() - began >= longest or not is_wanted()
+
+    try:
+        with given_up(connection, lambda: is_over(LONGEST_STATEMENT)):
+            page = _page(connection, columns, query, ae_title, after, lambda: is_over(LONGEST_PAGE))
+    except SQLAlchemyError as error:
+        if state_of(error) != _GIVEN_UP:
+            raise
+        if is_wanted():
+            raise OperationRefused(Status.OUT_OF_RESOURCES, TOO_LONG) from None
+        page = Page((), after)
+    return evolve(page, seconds=monotonic() - began)
+
+
+def _page(
+    connection: Connection, columns: Columns, query: Query, ae_title: str, after: int, is_over: Callable[[], bool]
+) -> Page:
+    """The same; it ends with the row after which it is over."""
     is_universal = not query.matches and not query.derived
     limit = PAGE if is_universal else MOST_LOOKED_AT
     among = _few(connection, query, columns)
@@ -78,23 +120,34 @@ def find(connection: Connection, columns: Columns, query: Query, ae_title: str, 
     rows = connection.execute(statement)
     reading, deriving, answering = _reading(query.level, columns), _Deriving(query), Answering(query, ae_title)
     answers: list[Answer] = []
-    looked_at = octets = 0
-    last = after
-    while len(answers) < PAGE and octets < MOST_OCTETS and (some := rows.fetchmany(PAGE)):
+    looked_at = octets = unreadable = 0
+    last, ends = after, False
+    while not ends and len(answers) < PAGE and octets < MOST_OCTETS and (some := rows.fetchmany(PAGE)):
         # What is counted is counted for many at a time.
-        candidates = [one for one in map(reading, some) if all(match.is_met(one.values) for match in query.matches)]
+        candidates = []
+        for row in some:
+            if ends := looked_at > 0 and is_over():
+                break
+            last = row[0]
+            looked_at += 1
+            octets += _octets(row)
+            try:
+                one = reading(row)
+            except DatabaseRefused:
+                # Nobody knows whether it matches.
+                unreadable += 1
+                continue
+            if all(match.is_met(one.values) for match in query.matches):
+                candidates.append(one)
         deriving.derive(connection, candidates)
         answers += [
             answering.answer(one.values)
             for one in candidates
             if all(match.is_met(one.values) for match in query.derived)
         ]
-        looked_at += len(some)
-        octets += sum(map(_octets, some))
-        last = some[-1][0]
-    is_last = looked_at < limit and rows.fetchone() is None
+    is_last = not ends and looked_at < limit and rows.fetchone() is None
     rows.close()
-    return Page(tuple(answers), None if is_last else last)
+    return Page(tuple(answers), None if is_last else last, unreadable)
 
 
 def _octets(row: Sequence[Any]) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from attrs import define, field
 from sqlalchemy import (
@@ -29,9 +29,11 @@ from sqlalchemy import (
 )
 from twisted.logger import Logger
 
+from dimseproxy.outbound.archive import further
 from dimseproxy.outbound.archive.attributes import Attributes
 from dimseproxy.outbound.archive.columns import Columns, Row
 from dimseproxy.outbound.archive.instances import Added, Duplicates, Instance, Outcome
+from dimseproxy.outbound.archive.levels import Level
 from dimseproxy.outbound.archive.statements import MOST_ASKED, Lookup, Statement
 from dimseproxy.storage.tables import ARCHIVE_INSTANCE, ARCHIVE_PATIENT, ARCHIVE_SERIES, ARCHIVE_STUDY
 
@@ -41,7 +43,9 @@ log = Logger()
 _WRITING: Final = 0x64696D7366
 
 # What every object takes.
-_DIGESTS: Final = Lookup(ARCHIVE_INSTANCE.c.uid, ARCHIVE_INSTANCE.c.digest, ARCHIVE_INSTANCE.c.blob)
+_THERE: Final = Lookup(
+    ARCHIVE_INSTANCE.c.uid, ARCHIVE_INSTANCE.c.digest, ARCHIVE_INSTANCE.c.blob, ARCHIVE_INSTANCE.c.size
+)
 _PATIENTS: Final = Lookup(ARCHIVE_PATIENT.c.key, ARCHIVE_PATIENT.c.id)
 _STUDIES: Final = Lookup(ARCHIVE_STUDY.c.uid, ARCHIVE_STUDY.c.id)
 _SERIES: Final = Lookup(ARCHIVE_SERIES.c.uid, ARCHIVE_SERIES.c.id)
@@ -62,6 +66,15 @@ _COUNT: Final = Statement(
 )
 
 
+class HasFile(Protocol):
+    """
+    Says whether a file is there; where its size is given, whether it is as long as that, in bytes.  This blocks, and
+    may raise `OSError`.
+    """
+
+    def __call__(self, blob: str, size: int | None = None, /) -> bool: ...
+
+
 def lock(connection: Connection) -> None:
     """Wait until nobody else writes; the lock is let go with the transaction."""
     # A transaction of SQLite that may write has that lock from its beginning.
@@ -80,14 +93,13 @@ def add(
     connection: Connection,
     columns: Columns,
     duplicates: Duplicates,
-    has_file: Callable[[str], bool],
+    has_file: HasFile,
     instances: Sequence[Instance],
 ) -> list[Added]:
     """
     Write objects, in their order.
 
-    @param has_file: whether a file is there; it may raise `OSError`.  It is asked while nobody else can write: none is
-        taken away meanwhile.
+    @param has_file: asked while nobody else can write: no file is taken away meanwhile.
     @return: what became of each.
     """
     lock(connection)
@@ -118,23 +130,22 @@ def remove(connection: Connection, instances: Collection[int]) -> list[str]:
 class _Adding:
     """One group of objects."""
 
-    def __init__(
-        self, connection: Connection, columns: Columns, duplicates: Duplicates, has_file: Callable[[str], bool]
-    ) -> None:
+    def __init__(self, connection: Connection, columns: Columns, duplicates: Duplicates, has_file: HasFile) -> None:
         self._connection = connection
         self._columns = columns
         self._duplicates = duplicates
         self._has_file = has_file
         #: By what each instance is found by: the instance as it will be.
         self._wanted: dict[str, Instance] = {}
-        self._digests: dict[str, tuple[bytes, str]] = {}
+        #: Digest, file and size of each that is there, or will be.
+        self._there: dict[str, tuple[bytes, str, int]] = {}
         self._replacing: set[str] = set()
 
     def add(self, instances: Sequence[Instance]) -> list[Added]:
         uids = [self._columns.uid(instance.attributes.sop_instance) for instance in instances]
-        for uid, (digest, blob) in _DIGESTS.find(self._connection, uids).items():
-            self._digests[uid] = (digest, blob)
-        present = set(self._digests)
+        for uid, (digest, blob, size) in _THERE.find(self._connection, uids).items():
+            self._there[uid] = (digest, blob, size)
+        present = set(self._there)
         added = [self._decided(uid, instance) for uid, instance in zip(uids, instances, strict=True)]
         self._replacing = present.intersection(self._wanted)
         if self._wanted:
@@ -150,25 +161,36 @@ class _Adding:
             return Added(Outcome.UNKNOWN, instance.blob)
 
     def _decide(self, uid: str, instance: Instance) -> Added:
-        there = self._digests.get(uid)
+        there = self._there.get(uid)
         # Where the power failed before its sender was answered, a row may have outlived the name of its file: then
         # there is nothing to be identical with, or to keep.
-        if there is not None and self._has_file(there[1]):
-            digest, blob = there
+        if there is not None:
+            digest, blob, size = there
             mine = None if instance.blob == blob else instance.blob
             if digest == instance.digest:
-                return Added(Outcome.IDENTICAL, mine, None if mine is None else blob)
-            if self._duplicates is Duplicates.KEEP:
-                return Added(Outcome.KEPT, mine, blob)
-            if self._duplicates is Duplicates.REFUSE:
-                return Added(Outcome.REFUSED, mine)
+                if self._is_as_long(blob, size):
+                    return Added(Outcome.IDENTICAL, mine, None if mine is None else blob)
+            elif self._has_file(blob):
+                # Also where it is damaged: what is left of that content may be all there is.
+                if self._duplicates is Duplicates.KEEP:
+                    return Added(Outcome.KEPT, mine, blob)
+                if self._duplicates is Duplicates.REFUSE:
+                    return Added(Outcome.REFUSED, mine)
         if not self._has_file(instance.blob):
             return Added(Outcome.GONE)
-        self._digests[uid] = (instance.digest, instance.blob)
+        self._there[uid] = (instance.digest, instance.blob, instance.size)
         self._wanted[uid] = instance
         if there is None:
             return Added(Outcome.NEW)
         return Added(Outcome.REPLACED, None if there[1] == instance.blob else there[1])
+
+    def _is_as_long(self, blob: str, size: int) -> bool:
+        """Whether a file has the length that it was written with; to read all of it would cost too much."""
+        try:
+            return self._has_file(blob, size)
+        except OSError:
+            # Its very content has come once more: nothing is lost where that takes its place.
+            return False
 
     def _write(self) -> None:
         columns = self._columns
@@ -185,12 +207,14 @@ class _Adding:
 
         patient_rows = {key: columns.patient(one.attributes) for key, one in patient_of.items()}
         patients |= self._upsert(ARCHIVE_PATIENT, _PATIENTS, patient_rows, patients)
+        self._write_further(ARCHIVE_PATIENT, patient_of, patients, (Level.PATIENT,))
         study_rows = {
             uid: {**columns.study(one.attributes), "patient": patients[columns.patient_key(one.attributes)]}
             for uid, one in study_of.items()
         }
         left.patients |= _parents(self._connection, ARCHIVE_STUDY.c.patient, study_rows, studies)
         studies |= self._upsert(ARCHIVE_STUDY, _STUDIES, study_rows, studies)
+        self._write_further(ARCHIVE_STUDY, study_of, studies, (Level.PATIENT, Level.STUDY))
         series_rows = {
             uid: {**columns.series(one.attributes), "study": studies[columns.uid(one.attributes.study)]}
             for uid, one in series_of.items()
@@ -203,6 +227,18 @@ class _Adding:
         series |= self._upsert(ARCHIVE_SERIES, _SERIES, series_rows, series)
         left.series |= self._write_instances(series)
         _prune(self._connection, left)
+
+    def _write_further(
+        self, table: Table, found: Mapping[str, Instance], numbers: Mapping[str, int], levels: Sequence[Level]
+    ) -> None:
+        """Write the further values of patients or studies that are new or written anew."""
+        values = {
+            numbers[key]: pairs
+            for key, one in found.items()
+            if (pairs := {pair for level in levels for pair in self._columns.further(one.attributes.values[level])})
+        }
+        rewritten = [numbers[key] for key in found] if self._replacing else ()
+        further.write(self._connection, table, values, rewritten)
 
     def _write_instances(self, series: Mapping[str, int]) -> set[int]:
         """Write the rows of instances; the series that some were taken out of."""

@@ -97,7 +97,7 @@ async def a_database(case: TestCase, where: Path | str | None = None) -> Databas
 
 async def index_on(kept: Database, **settings: Any) -> Index:
     """An index in a database, of objects whose files are there if nothing else is said."""
-    settings.setdefault("has_file", lambda blob: True)
+    settings.setdefault("has_file", lambda *blob: True)
     index = Index(kept, IReactorTime(reactor), "ARCHIVE", **settings)
     await index.start()
     return index

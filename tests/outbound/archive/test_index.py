@@ -27,6 +27,13 @@ RLE = "1.2.840.10008.1.2.5"
 ALL = Selection()
 
 
+class Disk(dict[str, int]):
+    """Files and their sizes."""
+
+    def has_file(self, blob: str, size: int | None = None) -> bool:
+        return blob in self and size in (None, self[blob])
+
+
 class SQLiteTests(TestCase):
     def address(self) -> str:
         return f"sqlite:///{scratch(self)}/test.db"
@@ -234,14 +241,14 @@ class SQLiteTests(TestCase):
 
     async def test_an_object_whose_file_is_gone_is_not_written(self) -> None:
         first, second = an_instance(1), an_instance(2)
-        index = await self.index(has_file=lambda blob: blob == second.blob)
+        index = await self.index(has_file=lambda blob, *size: blob == second.blob)
         added = await index.add_many([first, second])
         self.assertEqual([each.outcome for each in added], [Outcome.GONE, Outcome.NEW])
         self.assertEqual((await index.blobs()).blobs, (second.blob,))
 
     async def test_it_takes_no_place_then(self) -> None:
         there = an_instance(1)
-        index = await self.index(there, has_file=lambda blob: blob == there.blob, duplicates=Duplicates.REPLACE)
+        index = await self.index(there, has_file=lambda blob, *size: blob == there.blob, duplicates=Duplicates.REPLACE)
         (added,) = await index.add_many([an_instance(1, b"other")])
         self.assertEqual(added, Added(Outcome.GONE))
         self.assertEqual((await index.blobs()).blobs, (there.blob,))
@@ -250,25 +257,25 @@ class SQLiteTests(TestCase):
         first = an_instance()
         again = evolve(first, blob="other", sender="OTHER")
         for duplicates in Duplicates:
-            there = {first.blob, again.blob}
-            index = await self.index(first, has_file=there.__contains__, duplicates=duplicates)
-            there.remove(first.blob)
+            there = Disk({first.blob: 100, again.blob: 100})
+            index = await self.index(first, has_file=there.has_file, duplicates=duplicates)
+            del there[first.blob]
             self.assertEqual(await index.add(again), Added(Outcome.REPLACED, first.blob))
             self.assertEqual((await index.blobs()).blobs, ("other",))
 
     async def test_what_lost_its_file_gives_way_to_another_content(self) -> None:
         first, other = an_instance(), an_instance(content=b"other")
         for duplicates in Duplicates:
-            there = {first.blob, other.blob}
-            index = await self.index(first, has_file=there.__contains__, duplicates=duplicates)
-            there.remove(first.blob)
+            there = Disk({first.blob: 100, other.blob: 100})
+            index = await self.index(first, has_file=there.has_file, duplicates=duplicates)
+            del there[first.blob]
             self.assertEqual(await index.add(other), Added(Outcome.REPLACED, first.blob))
             self.assertEqual((await index.blobs()).blobs, (other.blob,))
 
     async def test_where_the_disk_does_not_say_what_is_there_nothing_gives_way(self) -> None:
         first, other, beside = an_instance(), an_instance(content=b"other"), an_instance(2)
 
-        def has_file(blob: str) -> bool:
+        def has_file(blob: str, size: int | None = None) -> bool:
             if blob == first.blob and is_broken:
                 raise OSError(errno.EIO, "Input/output error")
             return True
@@ -280,6 +287,30 @@ class SQLiteTests(TestCase):
             added = await index.add_many([other, beside])
             self.assertEqual(added, [Added(Outcome.UNKNOWN, other.blob), Added(Outcome.NEW)])
             self.assertEqual((await index.blobs()).blobs, (first.blob, beside.blob))
+
+    async def test_an_object_whose_file_is_shorter_gives_way_to_the_same_one(self) -> None:
+        first = an_instance()
+        again = evolve(first, blob="other", sender="OTHER")
+        for duplicates in Duplicates:
+            there = Disk({first.blob: 100, again.blob: 100})
+            index = await self.index(first, has_file=there.has_file, duplicates=duplicates)
+            self.assertEqual(await index.add(again), Added(Outcome.IDENTICAL, again.blob, first.blob))
+            there[first.blob] -= 1
+            self.assertEqual(await index.add(again), Added(Outcome.REPLACED, first.blob))
+            self.assertEqual((await index.blobs()).blobs, ("other",))
+
+    async def test_so_does_one_whose_file_the_disk_does_not_give(self) -> None:
+        first, is_broken = an_instance(), False
+
+        def has_file(blob: str, size: int | None = None) -> bool:
+            if is_broken and blob == first.blob:
+                raise OSError(errno.EIO, "Input/output error")
+            return True
+
+        index = await self.index(first, has_file=has_file)
+        is_broken = True
+        again = evolve(first, blob="other", sender="OTHER")
+        self.assertEqual(await index.add(again), Added(Outcome.REPLACED, first.blob))
 
     async def test_while_a_file_is_deleted_nobody_else_can_write(self) -> None:
         address = self.address()
@@ -407,6 +438,6 @@ class KeyTests(TestCase):
     async def test_an_index_is_cleared_for_another_key(self) -> None:
         kept, newer = await a_database(self), Seal([os.urandom(32)])
         await (await self.reopened(kept, Seal([os.urandom(32)]))).add(an_instance(1))
-        await Index(kept, IReactorTime(reactor), "ARCHIVE", lambda blob: True, seal=newer).clear()
+        await Index(kept, IReactorTime(reactor), "ARCHIVE", lambda *blob: True, seal=newer).clear()
         index = await self.reopened(kept, newer)
         self.assertEqual(await index.add(an_instance(1)), Added(Outcome.NEW))

@@ -16,6 +16,27 @@ def meets(vr: str, asked: str, *texts: str) -> bool:
     return condition.is_met(texts)
 
 
+def fits_by_characters(pattern: str, characters: list[str], is_begun: bool = False) -> bool:
+    """
+    Wild card matching, with every way tried.
+
+    @param characters: each without its case, by which it may have become several letters.
+    @param is_begun: whether letters of the first one are gone.
+    """
+    if not pattern:
+        return not characters
+    mark, others = pattern[0], pattern[1:]
+    if not characters:
+        return mark == "*" and fits_by_characters(others, characters)
+    if mark == "?":
+        return not is_begun and fits_by_characters(others, characters[1:])
+    letter, left = characters[0][0], characters[0][1:]
+    rest = ([left, *characters[1:]], True) if left else (characters[1:], False)
+    if mark == "*":
+        return fits_by_characters(others, characters, is_begun) or fits_by_characters(pattern, *rest)
+    return letter == mark and fits_by_characters(others, *rest)
+
+
 class UniversalTests(SynchronousTestCase):
     """PS3.4 C.2.2.2.3, and C.2.2.2.4 for nothing but asterisks."""
 
@@ -124,6 +145,22 @@ class NameTests(SynchronousTestCase):
 
     def test_a_pattern_of_a_component(self) -> None:
         self.assertTrue(meets("PN", "D*^J?NE", "DOE^JANE"))
+
+    def test_a_question_mark_is_one_character_of_the_name_as_it_is_written(self) -> None:
+        # A sharp s and a ligature are two letters each where case does not count.
+        for asked, expected in (
+            *(("STRA?E^*", True), ("stra??e^*", False), ("stra?*?e^*", False), ("*a?e^a?ra", True)),
+            *(("strasse^*", True), ("?traSSe^*", True), ("stra\u00dfe^*a", True), ("stra?e^a????", False)),
+        ):
+            self.assertIs(meets("PN", asked, "Stra\u00dfe^A\ufb01ra"), expected, asked)
+
+    @given(
+        st.text("s\u00df*??", max_size=5).filter(lambda text: "?" in text),
+        st.text("S\u00df\u0130", min_size=1, max_size=4),
+    )
+    def test_patterns_of_names_are_what_the_standard_says(self, pattern: str, name: str) -> None:
+        expected = fits_by_characters(pattern.casefold(), [character.casefold() for character in name])
+        self.assertEqual(meets("PN", pattern, name), expected)
 
     def test_one_group_may_be_any_of_those_of_a_name(self) -> None:
         for asked in ("Yamada^Tarou", "山田^太郎", "やまだ^たろう"):

@@ -50,6 +50,14 @@ class PlanTests(TestCase):
             statement = statement_of(a_query(level, StudyInstanceUID="", **DAY), CLEAR, 0, 10, [1, 2])
             self.assertIn("archive_study USING INTEGER PRIMARY KEY (rowid=?)", await self.plan(statement), level)
 
+    async def test_a_study_is_found_by_the_first_value_or_a_further_one(self) -> None:
+        for key, index in (("PatientID", "patient_id"), ("AccessionNumber", "accession")):
+            for level in ("STUDY", "SERIES", "IMAGE"):
+                plan = await self.plan(statement_of(a_query(level, **{key: "1"}), CLEAR, 0, 10))
+                self.assertIn(f"COVERING INDEX ix_archive_study_{index}", plan)
+                self.assertIn("archive_study_value USING PRIMARY KEY (value=? AND kind=?)", plan)
+                self.assertNotIn("SCAN", plan)
+
     def test_an_exact_value_needs_none(self) -> None:
         for key in ("PatientID", "StudyInstanceUID", "AccessionNumber"):
             self.assertIsNone(numbers_of(a_query(**NAME, **{key: "1"}), CLEAR), key)

@@ -9,9 +9,11 @@ from pydicom.dataset import Dataset
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import deferLater
+from twisted.logger import LogLevel, capturedLogs, formatEvent
 from twisted.trial.unittest import TestCase
 
 from dimseproxy.association.interfaces import IForesees
+from dimseproxy.dataset.encoding import Encoding
 from dimseproxy.dimse.command_set import NO_DATA_SET, CommandField, CommandSet, Element
 from dimseproxy.dimse.parts import Command
 from dimseproxy.dimse.status import Status
@@ -22,11 +24,14 @@ from dimseproxy.errors import (
     OperationRefused,
     OutboundUnreachable,
 )
+from dimseproxy.outbound.archive.finding import LONGEST_SEARCH
 from dimseproxy.outbound.archive.instances import Page
-from dimseproxy.outbound.archive.querying import Query
+from dimseproxy.outbound.archive.levels import Root
+from dimseproxy.outbound.archive.querying import Query, read_query
 from dimseproxy.storage.errors import DatabaseRefused, DatabaseUnavailable
 from tests.association.playing import COMMITMENT, CT, EXPLICIT, FIND, GET, IMPLICIT, VERIFICATION
 from tests.outbound.archive.support import Caller, Kept, an_identifier, an_image, decoded, encoded
+from tests.storage.databases import execute
 
 JPEG = "1.2.840.10008.1.2.4.50"
 
@@ -189,7 +194,7 @@ class FindingTests(TestCase):
         kept, caller = await self._open()
         pages = 0
 
-        def find(query: Query, after: int = 0) -> Deferred[Page]:
+        def find(query: Query, after: int, is_wanted: Callable[[], bool]) -> Deferred[Page]:
             nonlocal pages
             pages += 1
             if pages == 3:
@@ -206,6 +211,42 @@ class FindingTests(TestCase):
     async def test_a_cancel_is_noticed_where_nothing_matches(self) -> None:
         pages, caller = await self._pages(lambda caller: self._cancel(caller, 1))
         self.assertEqual((pages, [each.status for each in caller.responses(1)]), (3, [Status.CANCEL]))
+
+    async def test_a_page_that_is_looked_for_learns_that_nobody_waits_for_it(self) -> None:
+        for act in (lambda caller: self._cancel(caller, 1), lambda caller: caller.association.release()):
+            kept, caller = await self._open()
+            heard: list[bool] = []
+
+            def find(
+                query: Query,
+                after: int,
+                is_wanted: Callable[[], bool],
+                caller: Caller = caller,
+                act: Callable[[Caller], None] = act,
+                heard: list[bool] = heard,
+            ) -> Deferred[Page]:
+                heard.append(is_wanted())
+                act(caller)
+                heard.append(is_wanted())
+                return succeed(Page((), None))
+
+            with patch.object(kept.index, "find", find):
+                self._ask(caller, StudyInstanceUID="")
+                await caller.until(lambda caller=caller: bool(caller.told or caller.responses(1)))  # type: ignore[misc]
+            self.assertEqual(heard, [True, False])
+
+    async def test_who_asks_for_what_takes_too_long_is_told_so(self) -> None:
+        kept, caller = await self._open(1)
+        query = read_query(Root.STUDY, encoded(an_identifier(StudyInstanceUID="")), Encoding(is_implicit=True))
+        (answer,) = (await kept.index.find(query)).answers
+        half = LONGEST_SEARCH / 2
+        for pages, status in (
+            ([Page((), 1, 0, half), Page((answer,), 2, 0, half), Page((), None, 0, half)], Status.SUCCESS),
+            ([Page((), 1, 0, half), Page((), 2, 0, half), Page((), 3, 0, 1.0)], Status.OUT_OF_RESOURCES),
+        ):
+            with patch.object(kept.index, "find", lambda *_, pages=pages: succeed(pages.pop(0))):
+                last = await caller.answer(self._ask(caller, StudyInstanceUID=""))
+            self.assertEqual((last.status, pages), (status, []))
 
     async def test_so_is_a_release(self) -> None:
         pages, caller = await self._pages(lambda caller: caller.association.release())
@@ -225,6 +266,37 @@ class FindingTests(TestCase):
             message_id = self._ask(caller, StudyInstanceUID="")
             self.assertEqual((await caller.answer(message_id)).status, Status.CANNOT_UNDERSTAND)
         self.assertEqual(caller.told, [])
+
+    async def test_rows_that_cannot_be_read_are_told_after_the_answers(self) -> None:
+        kept, caller = await self._open(3)
+        await kept.database.run(execute("UPDATE archive_study SET attributes = 'no' WHERE id = 2"))
+        with capturedLogs() as events:
+            message_id = self._ask(caller, StudyInstanceUID="")
+            last = await caller.answer(message_id)
+        self.assertEqual({each.StudyInstanceUID for each in self._answers(caller)}, {"1.2.1", "1.2.3"})
+        self.assertEqual(
+            (last.status, last.text(Element.ERROR_COMMENT)),
+            (Status.CANNOT_UNDERSTAND, "Rows of the index that cannot be read: 1"),
+        )
+        (told,) = [formatEvent(event) for event in events if event["log_level"] is LogLevel.error]
+        self.assertTrue(told.endswith("rows of the index that cannot be read: 1"), told)
+
+    async def test_those_of_all_pages_are_counted(self) -> None:
+        kept, caller = await self._open()
+        pages = [Page((), None, 2), Page((), 7, 3)]
+        with patch.object(kept.index, "find", lambda *_: succeed(pages.pop())):
+            last = await caller.answer(self._ask(caller, StudyInstanceUID=""))
+        self.assertEqual(last.text(Element.ERROR_COMMENT), "Rows of the index that cannot be read: 5")
+
+    async def test_a_cancel_is_answered_as_one_nevertheless(self) -> None:
+        kept, caller = await self._open()
+
+        def find(query: Query, after: int, is_wanted: Callable[[], bool]) -> Deferred[Page]:
+            self._cancel(caller, 1)
+            return succeed(Page((), 7, 3))
+
+        with patch.object(kept.index, "find", find):
+            self.assertEqual((await caller.answer(self._ask(caller, StudyInstanceUID=""))).status, Status.CANCEL)
 
     async def test_a_database_that_is_gone(self) -> None:
         kept, caller = await self._open()

@@ -34,6 +34,7 @@ from tests.outbound.archive.indexing import (
     index_on,
     studies_found,
 )
+from tests.storage.databases import execute
 from tests.support.postgresql import postgresql
 
 
@@ -228,6 +229,14 @@ class FindTests(TestCase):
         (answer,) = await answers_to(index, SpecificCharacterSet="ISO_IR 100", PatientName="müller")
         self.assertEqual((answer.SpecificCharacterSet, str(answer.PatientName)), ("ISO_IR 192", "Müller"))
 
+    async def test_a_question_mark_is_one_character_of_a_name_that_is_longer_without_its_case(self) -> None:
+        index = await self.holding(
+            an_instance(1, SpecificCharacterSet="ISO_IR 100", PatientName="Gro\u00df^Anna"),
+            an_instance(2, PatientName="Gross^Anna"),
+        )
+        for asked, expected in (("gro?^anna", ["1"]), ("GRO??^*", ["2"]), ("gross*", ["1", "2"]), ("?ro?^a*", ["1"])):
+            self.assertEqual(await studies_found(index, PatientName=asked), expected, asked)
+
     async def test_each_level_has_its_answers(self) -> None:
         index = await self.holding(
             an_instance(1),
@@ -378,6 +387,22 @@ class FindTests(TestCase):
             found = await answers_to(index, combines=True, **keys)
             self.assertEqual([answer.StudyInstanceUID for answer in found], ["1.3.2", "1.3.3"], days)
 
+    async def test_a_row_that_cannot_be_read_is_counted_and_the_others_answer(self) -> None:
+        index = await self.holding(*(an_instance(number) for number in range(1, 4)))
+        for level, table in (("IMAGE", "archive_instance"), ("SERIES", "archive_series"), ("STUDY", "archive_study")):
+            spoilt = execute(f"UPDATE {table} SET attributes = :noise WHERE id = 2", noise=bytes(80))
+            await index._database.run(spoilt)
+            for asked in (level, "IMAGE"):
+                keys = data_set(QueryRetrieveLevel=asked, StudyInstanceUID="", PatientName="D*")
+                page = await index.find(read_query(Root.STUDY, encoded(keys), EXPLICIT))
+                told = [answer[tag_of("StudyInstanceUID")] for answer in page.answers]
+                self.assertEqual((told, page.unreadable, page.next), ([["1.3.1"], ["1.3.3"]], 1, None), (level, asked))
+
+    async def test_one_that_is_not_looked_at_disturbs_nobody(self) -> None:
+        index = await self.holding(*(an_instance(number) for number in range(1, 4)))
+        await index._database.run(execute("UPDATE archive_study SET attributes = :noise WHERE id = 2", noise=bytes(80)))
+        self.assertEqual(await studies_found(index, PatientID="P1"), ["1"])
+
     async def test_all_pages_together_are_all_answers_once(self) -> None:
         index = await self.holding(*(an_instance(number) for number in range(1, 2_500)))
         self.assertEqual(len(set(await studies_found(index))), 2_499)
@@ -396,6 +421,22 @@ class FindTests(TestCase):
             after = page.next
         self.assertEqual(pages, 5)
         self.assertEqual(len(set(await studies_found(index))), 999)
+
+    async def test_a_page_ends_where_looking_at_its_rows_took_long(self) -> None:
+        index = await self.holding(*(an_instance(number) for number in range(1, 6)))
+        self.patch(searching, "LONGEST_PAGE", 0.0)
+        query = read_query(Root.STUDY, encoded(data_set(QueryRetrieveLevel="STUDY", StudyInstanceUID="")), EXPLICIT)
+        first = await index.find(query)
+        self.assertEqual((len(first.answers), first.next is None), (1, False))
+        self.assertEqual(await studies_found(index), ["1", "2", "3", "4", "5"])
+
+    async def test_and_where_nobody_waits_for_it_any_longer(self) -> None:
+        index = await self.holding(*(an_instance(number) for number in range(1, 6)))
+        query = read_query(Root.STUDY, encoded(data_set(QueryRetrieveLevel="STUDY", StudyInstanceUID="")), EXPLICIT)
+        asked = iter((True, True, False))
+        page = await index.find(query, 0, lambda: next(asked, False))
+        self.assertLess(len(page.answers), 5)
+        self.assertIsNotNone(page.next)
 
     async def test_few_among_many_are_found(self) -> None:
         index = await self.holding(*(an_instance(number) for number in range(1, 2_500)))

@@ -245,6 +245,33 @@ class ReceivingTests(TestCase):
         status = await caller.store(an_image())
         self.assertEqual((status, kept.names, kept.blobs.size(name)), (Status.SUCCESS, [name], whole))
 
+    async def test_so_does_the_same_object_of_another_sender(self) -> None:
+        for duplicates in Duplicates:
+            kept, caller = await self._open(duplicates)
+            await caller.store(an_image())
+            (damaged,) = kept.names
+            cut_off(kept, damaged)
+            # Its name says who sent it.
+            other = await kept.call(*STORES, calling="OTHER")
+            self.assertEqual(await other.store(an_image()), Status.SUCCESS)
+            await kept.archive.stop()
+            (name,) = kept.names
+            self.assertNotEqual(name, damaged)
+            held = await kept.index.holds([(CT, "1.2.3.1")])
+            self.assertEqual(held, {(CT, "1.2.3.1"): kept.held(name)}, duplicates)
+            self.assertTrue(b"".join(kept.blobs.read(name)).endswith(encoded(an_image(), EXPLICIT)))
+
+    async def test_another_content_does_not(self) -> None:
+        # What is left of the first one may be all there is of it.
+        for duplicates, status in ((Duplicates.KEEP, Status.SUCCESS), (Duplicates.REFUSE, 0x0111)):
+            kept, caller = await self._open(duplicates)
+            await caller.store(an_image(pixels=b"\1\1"))
+            cut_off(kept, kept.names[0])
+            before = kept.names
+            self.assertEqual(await caller.store(an_image(pixels=b"\2\2")), status)
+            await kept.archive.stop()
+            self.assertEqual(kept.names, before)
+
     async def _two(self, duplicates: Duplicates) -> tuple[int, bytes]:
         """The status of a second object of the same SOP instance, and the pixels that are kept in the end."""
         kept, caller = await self._open(duplicates)

@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from dimseproxy.dimse.status import Status
 from dimseproxy.errors import OperationRefused
+from dimseproxy.outbound.archive import leaving
 from dimseproxy.outbound.archive.dead_letters import requeue_all
 from dimseproxy.outbound.archive.events import Event, Events, ObjectsRefused
 from dimseproxy.outbound.archive.files import Files
@@ -58,6 +59,10 @@ class Kept:
         """The last numbers of the studies that are there."""
         page = await self.found.index.studies()
         return [summary.study.removeprefix("1.3.") for summary in page.studies]
+
+    async def leaving(self) -> set[str]:
+        """The names of the files that are still to be deleted."""
+        return await self.found.kept.read(leaving.everything)
 
     @property
     def files(self) -> int:
@@ -119,6 +124,68 @@ class RetentionTests(TestCase):
         self.assertEqual(kept.files, 1)
         await retention.look()
         self.assertEqual(kept.files, 0)
+
+    async def test_a_restart_does_not_forget_it(self) -> None:
+        kept = await self.kept()
+        for number in (1, 2):
+            await kept.study(number)
+        kept.found.clock.advance(31 * DAY)
+        with patch.object(kept.blobs, "delete", side_effect=PermissionError(errno.EACCES, "Permission denied")):
+            await kept.retention(days=30).look()
+        self.assertEqual((await kept.left(), kept.files), ([], 2))
+        await kept.retention(days=30).look()
+        self.assertEqual((kept.files, await kept.leaving()), (0, set()))
+
+    async def test_nor_does_one_between_the_index_and_the_file(self) -> None:
+        kept = await self.kept()
+        await kept.study(1)
+        kept.found.clock.advance(31 * DAY)
+        killed = kept.retention(days=30)
+        self.patch(killed, "_delete_files", lambda blobs: fail(ZeroDivisionError()))
+        await self.assertFailure(killed.look(), ZeroDivisionError)
+        self.assertEqual(kept.files, 1)
+        await kept.retention(days=30).look()
+        self.assertEqual(kept.files, 0)
+
+    async def test_many_that_stay_do_not_keep_the_others(self) -> None:
+        self.patch(leaving, "PAGE", 2)
+        kept = await self.kept()
+        for number in range(1, 6):
+            await kept.study(number)
+        kept.found.clock.advance(31 * DAY)
+        with patch.object(kept.blobs, "delete", side_effect=OSError(errno.EIO, "Input/output error")):
+            await kept.retention(days=30).look()
+        stays = set(sorted(kept.blobs.names())[:2])
+        delete = kept.blobs.delete
+
+        def delete_others(name: str) -> None:
+            if name in stays:
+                raise OSError(errno.EBUSY, "Device or resource busy")
+            delete(name)
+
+        with patch.object(kept.blobs, "delete", delete_others):
+            await kept.retention(days=30).look()
+        self.assertEqual((set(kept.blobs.names()), await kept.leaving()), (stays, stays))
+
+    async def test_one_that_an_object_is_in_again_stays(self) -> None:
+        kept = await self.kept()
+        await kept.study(1)
+        kept.found.clock.advance(31 * DAY)
+        with patch.object(kept.blobs, "delete", side_effect=OSError(errno.EIO, "Input/output error")):
+            await kept.retention(days=30).look()
+        await kept.study(1)
+        await kept.retention(days=30).look()
+        self.assertEqual((await kept.left(), kept.files, await kept.leaving()), (["1"], 1, set()))
+
+    async def test_it_stays_too_where_the_index_is_made_anew(self) -> None:
+        kept = await self.kept()
+        await kept.study(1)
+        kept.found.clock.advance(31 * DAY)
+        with patch.object(kept.blobs, "delete", side_effect=OSError(errno.EIO, "Input/output error")):
+            await kept.retention(days=30).look()
+        await kept.study(1)
+        await kept.found.index.clear()
+        self.assertEqual(await kept.leaving(), set())
 
     async def test_a_file_that_another_object_is_in_stays(self) -> None:
         kept = await self.kept()
