@@ -53,10 +53,10 @@ class Established:
 
     @contexts.default
     def _contexts(self) -> Mapping[int, AcceptedContext]:
-        return _accepted(self.request.contexts, self.accept.contexts)
+        are_small = self.request.is_small and self.accept.is_small
+        return (_accepted_again if are_small else _accepted)(self.request.contexts, self.accept.contexts)
 
 
-@lru_cache(64)
 def _accepted(
     proposed: tuple[ProposedContext, ...], answered: tuple[AnsweredContext, ...]
 ) -> Mapping[int, AcceptedContext]:
@@ -68,6 +68,9 @@ def _accepted(
             if context.accepted and context.context_id in abstract_syntaxes
         }
     )
+
+
+_accepted_again = lru_cache(64)(_accepted)
 
 
 class IAssociationUser(Interface):

@@ -197,6 +197,7 @@ class Association(Protocol):
             return
         parts: list[Part] = []
         is_data_only = True
+        is_broken = False
         now = self._clock.seconds()
         for indication in self._layer.receive_data(data, now):
             if not isinstance(indication, (PdvRun, Pdv)):
@@ -204,11 +205,12 @@ class Association(Protocol):
                 self._deliver(parts)
                 parts = []
                 self._indicated(indication)
-            elif not self._is_over:
+            elif not self._is_over and not is_broken:
                 try:
                     part = self._assembler.receive(indication)
                 except RemoteProtocolError as error:
-                    is_data_only = False
+                    # The layer may have ended by what came behind it, and has nothing to say: it is no message either.
+                    is_data_only, is_broken = False, True
                     self._deliver(parts)
                     parts = []
                     for abort in self._layer.protocol_violation(error, now):

@@ -14,6 +14,7 @@ from typing import Final
 from dimseproxy.errors import AbortReason, Rejection, RemoteProtocolError
 from dimseproxy.ul.cursor import Cursor
 from dimseproxy.ul.pdu import (
+    LONGEST_REMEMBERED,
     Abort,
     AnsweredContext,
     AssociateAccept,
@@ -24,11 +25,11 @@ from dimseproxy.ul.pdu import (
     ProposedContext,
     ReleaseRequest,
     ReleaseResponse,
+    may_be_remembered,
 )
 from dimseproxy.ul.user_information import (
     SubItemType,
     UserInformation,
-    carries_no_identity,
     decode_text,
     decode_user_information,
     encode_user_information,
@@ -46,15 +47,14 @@ _FIRST_ITEM: Final = 68
 _IDENTITY_TYPES: Final = (int(SubItemType.USER_IDENTITY_REQUEST), int(SubItemType.USER_IDENTITY_ANSWER))
 
 
-#: How many PDUs are remembered, each way; hostile ones cost their length and some 20 times that as values.
+#: How many PDUs are remembered, each way.
 _REMEMBERED: Final = 64
-_LONGEST_REMEMBERED: Final = 16 * 1024
 _decoded: Final[dict[tuple[int, bytes], Pdu]] = {}
 
 
 def encode(pdu: Pdu) -> bytes:
     """The bytes of a PDU, its six header bytes included."""
-    if isinstance(pdu, (AssociateRequest, AssociateAccept)) and carries_no_identity(pdu.user_information):
+    if isinstance(pdu, (AssociateRequest, AssociateAccept)) and may_be_remembered(pdu):
         return _encode_again(pdu)
     return _encode(pdu)
 
@@ -69,7 +69,7 @@ def decode(pdu_type: int, body: bytes) -> Pdu:
     pdu = _decoded.get((pdu_type, body))
     if pdu is None:
         pdu = _decode(pdu_type, body)
-        if len(body) <= _LONGEST_REMEMBERED and not _may_carry_identity(body):
+        if len(body) <= LONGEST_REMEMBERED and not _may_carry_identity(body):
             if len(_decoded) >= _REMEMBERED:
                 del _decoded[next(iter(_decoded))]
             _decoded[pdu_type, body] = pdu

@@ -4,8 +4,8 @@ What one leg proposes and answers, given the other (PS3.8 7.1, PS3.7 Annex D).
 The outbound is asked for the caller's presentation contexts under the caller's ids, and the caller is answered with
 what came back.  Both legs then agree, so that bytes can cross as they are.
 
-A modality asks for the same again and again: what was made of it lately is there already, unless it carries a user
-identity, which is kept nowhere.
+A modality asks for the same again and again: what was made of it lately is there already, unless it is long or carries
+a user identity, which is kept nowhere.
 """
 
 from __future__ import annotations
@@ -16,8 +16,15 @@ from typing import Final, TypeVar
 
 from attrs import evolve
 
-from dimseproxy.ul.pdu import AnsweredContext, AssociateAccept, AssociateRequest, ContextResult, ProposedContext
-from dimseproxy.ul.user_information import RoleSelection, UserInformation, carries_no_identity
+from dimseproxy.ul.pdu import (
+    AnsweredContext,
+    AssociateAccept,
+    AssociateRequest,
+    ContextResult,
+    ProposedContext,
+    may_be_remembered,
+)
+from dimseproxy.ul.user_information import RoleSelection, UserInformation
 
 _Associate = TypeVar("_Associate", AssociateRequest, AssociateAccept)
 
@@ -42,7 +49,7 @@ def outward_request(
     @param contexts: those of the caller's contexts that may cross, perhaps with another abstract syntax.
     @param with_user_identity: whether the caller's user identity crosses, too.
     """
-    make = _outward_request_again if carries_no_identity(request.user_information) else _outward_request
+    make = _outward_request_again if may_be_remembered(request) else _outward_request
     return make(request, called_ae_title, calling_ae_title, tuple(contexts), with_user_identity)
 
 
@@ -96,8 +103,8 @@ def inward_accept(
     @param accept: the outbound's.
     @param own_answers: contexts that the outbound was not asked for.
     """
-    is_plain = carries_no_identity(request.user_information) and carries_no_identity(accept.user_information)
-    return (_inward_accept_again if is_plain else _inward_accept)(request, accept, tuple(own_answers))
+    make = _inward_accept_again if may_be_remembered(request) and may_be_remembered(accept) else _inward_accept
+    return make(request, accept, tuple(own_answers))
 
 
 def _inward_accept(
@@ -124,7 +131,7 @@ def announcing(pdu: _Associate, maximum_length: int) -> _Associate:
     """The same with another maximum length."""
     if pdu.user_information.maximum_length == maximum_length:
         return pdu
-    make = _announcing_again if carries_no_identity(pdu.user_information) else _announcing
+    make = _announcing_again if may_be_remembered(pdu) else _announcing
     return make(pdu, maximum_length)
 
 

@@ -7,15 +7,20 @@ and stays bytes (see `framer`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import IntEnum
+from functools import cached_property
+from typing import Final
 
 from attrs import field, frozen
 
 from dimseproxy.errors import Rejection
-from dimseproxy.ul.user_information import UserInformation
+from dimseproxy.ul.user_information import UserInformation, carries_no_identity, encode_user_information
 
 #: The only application context there is (PS3.7 A.2.1).
 DICOM_APPLICATION_CONTEXT = "1.2.840.10008.3.1.1.1"
+#: Bytes of an A-ASSOCIATE that is remembered: hostile ones cost their length and some 20 times that as values.
+LONGEST_REMEMBERED: Final = 16 * 1024
 
 
 class PduType(IntEnum):
@@ -48,6 +53,11 @@ class ProposedContext:
     abstract_syntax: str
     transfer_syntaxes: tuple[str, ...]
 
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """All that it names."""
+        return (self.abstract_syntax, *self.transfer_syntaxes)
+
 
 @frozen(cache_hash=True)
 class AnsweredContext:
@@ -66,6 +76,11 @@ class AnsweredContext:
         """Whether messages may flow in this context."""
         return self.result == ContextResult.ACCEPTANCE
 
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """All that it names."""
+        return (self.transfer_syntax,)
+
 
 @frozen(cache_hash=True)
 class AssociateRequest:
@@ -78,6 +93,11 @@ class AssociateRequest:
     application_context: str = DICOM_APPLICATION_CONTEXT
     protocol_version: int = 1
 
+    @cached_property
+    def is_small(self) -> bool:
+        """Whether it is worth its place in a memory."""
+        return _is_small(self.contexts, self.user_information)
+
 
 @frozen(cache_hash=True)
 class AssociateAccept:
@@ -89,6 +109,11 @@ class AssociateAccept:
     user_information: UserInformation = field(factory=UserInformation)
     application_context: str = DICOM_APPLICATION_CONTEXT
     protocol_version: int = 1
+
+    @cached_property
+    def is_small(self) -> bool:
+        """Whether it is worth its place in a memory."""
+        return _is_small(self.contexts, self.user_information)
 
 
 @frozen
@@ -114,6 +139,17 @@ class Abort:
 
     source: int
     reason: int
+
+
+def may_be_remembered(pdu: AssociateRequest | AssociateAccept) -> bool:
+    """Whether it is small, and carries no user identity, which is kept nowhere."""
+    return carries_no_identity(pdu.user_information) and pdu.is_small
+
+
+def _is_small(contexts: Sequence[ProposedContext | AnsweredContext], information: UserInformation) -> bool:
+    # Each text has four bytes before it.
+    length = sum(4 + len(text) for context in contexts for text in context.texts)
+    return length + len(encode_user_information(information)) <= LONGEST_REMEMBERED
 
 
 #: Every PDU that is a value.

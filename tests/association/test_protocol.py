@@ -316,6 +316,11 @@ class _EitherEnd:
         self.end.hears(b"\x04\x00\x00\x02\x00\x01")
         self.assertEqual(self.end.says(), [Abort(PROVIDER, INVALID_PARAMETER)])  # type: ignore[attr-defined]
 
+    def test_delivers_nothing_that_comes_behind_a_violation(self) -> None:
+        # All in one piece: the upper layer knows of the end before the violation is found.
+        self.end.hears(wire(echo(1)) + wire(fragment(b"")) + wire(echo(2)) + wire(Abort(0, 0)))
+        self.assertEqual(self.end.user.told, [echo(1), (0, 0)])  # type: ignore[attr-defined]
+
     def test_delivers_what_came_before_a_violation(self) -> None:
         self.end.hears(echo(1), fragment(b"data"), echo(2))
         self.assertEqual(self.end.user.told, [echo(1), (PROVIDER, UNEXPECTED_PARAMETER)])  # type: ignore[attr-defined]

@@ -355,3 +355,17 @@ class MemoryTests(SynchronousTestCase):
         )
         body = encode(accept)[6:]
         self.assertIsNot(decode(PduType.A_ASSOCIATE_AC, body), decode(PduType.A_ASSOCIATE_AC, bytes(bytearray(body))))
+
+    def test_nor_is_what_is_long(self) -> None:
+        syntaxes = tuple(f"1.2.{number}" for number in range(2_000))
+        for information in (
+            UserInformation(),
+            UserInformation(roles=tuple(RoleSelection(syntax, True, False) for syntax in syntaxes)),
+        ):
+            few = syntaxes if information == UserInformation() else ("1.2",)
+            request = AssociateRequest("A", "B", (ProposedContext(1, "1.2", few),), information)
+            self.assertFalse(encode(request) is encode(request))
+
+    def test_what_is_short_is(self) -> None:
+        request = AssociateRequest("A", "B", (ProposedContext(1, "1.2", ("1.2.3",)),))
+        self.assertIs(encode(request), encode(request))

@@ -170,3 +170,36 @@ class RefusalTests(SynchronousTestCase):
 
     def test_a_refused_context_is_not_accepted(self) -> None:
         self.assertFalse(refuse(CT).accepted)
+
+
+class MemoryTests(SynchronousTestCase):
+    """What is made again of the same."""
+
+    def _twice(self, syntaxes: tuple[str, ...]) -> list[tuple[object, object]]:
+        request = AssociateRequest("A", "B", (ProposedContext(1, "1.2", syntaxes),))
+        accept = AssociateAccept("A", "B", (AnsweredContext(1, 0, syntaxes[0]),))
+        return [
+            (
+                outward_request(
+                    request,
+                    called_ae_title="C",
+                    calling_ae_title="D",
+                    contexts=request.contexts,
+                    with_user_identity=True,
+                ),
+                inward_accept(request, accept),
+            )
+            for _ in range(2)
+        ]
+
+    def test_what_was_made_lately_is_there_already(self) -> None:
+        first, second = self._twice(("1.2.3",))
+        for made, again in zip(first, second, strict=True):
+            self.assertIs(made, again)
+
+    def test_what_is_made_of_a_long_one_is_not_kept(self) -> None:
+        # Many a caller may ask for half a megabyte.
+        first, second = self._twice(tuple(f"1.2.{number}" for number in range(2_000)))
+        for made, again in zip(first, second, strict=True):
+            self.assertFalse(made is again)
+            self.assertTrue(made == again)
