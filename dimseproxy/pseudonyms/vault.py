@@ -3,7 +3,8 @@ The embedded source: pseudonyms are made with a key, and kept in an encrypted ta
 
 A pseudonym is HMAC-SHA-256 under the key over namespace, NUL and original: the same every time, on every proxy with the
 same key, before and after a crash.  So it is known at once, and only what is reported as success waits for the disk.
-It is the first 80 bits in base32, 16 characters that any text of DICOM may hold; UIDs go by their stems (`vault_uids`).
+It is the first 80 bits in base32, 16 characters that any text of DICOM may hold.  UIDs go by their stems (`vault_uids`)
+and depend on the first key that their vault had, as date shifts do.
 
 The way back is the table: unique by pseudonym and by original, so that two originals never share a pseudonym.  In a
 SQLite file, rows wait for the table in a journal beside it, as encrypted as in the table, where they are as safe from a
