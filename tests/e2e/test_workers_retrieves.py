@@ -217,6 +217,7 @@ class Limits(Workers):
         log = front.running.process
         association = await deferToThread(associate, front.port, front.title, "CALLER", [build_context(Verification)])
         self.addCleanup(lambda: deferToThread(association.abort))
+        await log.says("from 'CALLER'")
         found = re.search(r"worker (\d): association \d+ from 'CALLER'", front.running.log)
         assert found is not None
         os.kill(pids(front)[int(found[1])], signal.SIGKILL)
