@@ -192,6 +192,10 @@ class Association(Protocol):
             and not self._stream.waiting
         )
 
+    def read_size(self, limit: int) -> int:
+        """How many bytes to read at most, so that they end with a PDU if that can be known."""
+        return self._layer.aligned(limit) if self.is_within_message else limit
+
     def dataReceived(self, data: bytes) -> None:
         if self._closing:
             return

@@ -59,6 +59,9 @@ class StreamUser(Protocol):
     def is_within_message(self) -> bool:
         """Whether the peer owes the rest of a message."""
 
+    def read_size(self, limit: int) -> int:
+        """How many bytes to read at most, `limit` or less."""
+
     def dataReceived(self, data: bytes) -> None:
         """Bytes from the peer."""
 
@@ -255,7 +258,7 @@ class SocketStream:
         is_crowded, self._last_turn = turn - self._last_turn > CROWD, turn
         for _ in range(1 if is_crowded else READS_A_TURN):
             try:
-                data = self._socket.recv(READ_SIZE)
+                data = self._socket.recv(self._user.read_size(READ_SIZE))
             except (BlockingIOError, InterruptedError):
                 return None
             except OSError:

@@ -3,7 +3,8 @@ A byte stream cut into PDUs (PS3.8 9.3), and P-DATA-TF PDUs into what the relay 
 
 A data set of some hundred megabytes arrives as thousands of P-DATA-TF PDUs that nobody needs to look into.  Such PDUs,
 one after the other in the same presentation context, leave here as one `PdvRun`: a view of the received bytes, PDU
-headers and all, which the other leg can send as it is.  Walking one PDU of a run costs one `unpack_from`.
+headers and all, which the other leg can send as it is.  Walking one PDU of a run costs the comparison of its header with
+the one before.  A PDU longer than a read leaves in pieces, as they come.
 """
 
 from __future__ import annotations
@@ -38,6 +39,9 @@ _FIXED_LENGTH: Final = 4
 
 _ASSOCIATE_TYPES = frozenset((PduType.A_ASSOCIATE_RQ, PduType.A_ASSOCIATE_AC))
 _KNOWN_TYPES = frozenset(PduType)
+
+#: What is there of a data set's PDU goes on without the rest from this length on, in PDUs of our own; less is held.
+_WORTH_SENDING: Final = 32 * 1024
 
 
 @frozen
@@ -145,11 +149,31 @@ class Framer:
         self._held: list[bytes] = []
         self._held_length = 0
         self._wanted = 0
+        #: How much of a PDU that was begun is still to be handed over, held bytes counted in; its context, and whether
+        #: it ends its data set.
+        self._owed = 0
+        self._owed_context = 0
+        self._owed_is_last = False
+        #: Of the last PDU of a data set that another one followed or may follow, its header included.
+        self._pdu_length = 0
         self._dead = False
         #: Counts the PDUs that were begun and not complete at the end of a chunk; a watcher compares it over time.
         self.partial_serial = 0
         #: Whether the peer owes the rest of a PDU.
         self.has_partial_pdu = False
+
+    def aligned(self, limit: int) -> int:
+        """
+        How many bytes to read at most, `limit` or some less: so that they end with a PDU, where those that come are as
+        long as the last one of a data set.  What is cut within a PDU has to be put together.
+        """
+        size = self._pdu_length
+        if not 0 < size <= limit // 2 or self._owed:
+            return limit
+        missing = 0
+        if self._held:
+            missing = (self._wanted if self._held_length >= PDU_HEADER_LENGTH else size) - self._held_length
+        return missing + (limit - missing) // size * size if 0 <= missing <= limit else limit
 
     def receive_data(self, data: bytes) -> list[Frame]:
         """
@@ -159,11 +183,16 @@ class Framer:
         if self._dead:
             return frames
         try:
-            offset = self._complete(data, frames) if self._held else 0
+            offset = 0
+            if self._owed:
+                offset = self._go_on(data, frames)
+            elif self._held:
+                offset = self._complete(data, frames)
             offset = self._cut(data, offset, frames)
         except RemoteProtocolError as error:
             self._dead = True
             self._held = []
+            self._owed = 0
             self.has_partial_pdu = False
             frames.append(InvalidPdu(error))
             return frames
@@ -171,8 +200,58 @@ class Framer:
             self._held_length = 0
             self._hold(data[offset:])
             self.partial_serial += 1
-        self.has_partial_pdu = bool(self._held)
+        self.has_partial_pdu = bool(self._held or self._owed)
         return frames
+
+    def _begin(self, data: bytes, offset: int, end: int, is_last: bool, frames: list[Frame]) -> None:
+        """
+        Append what is there of a long PDU of a data set, as a fragment: all of it, but for an odd byte.
+
+        @param offset: where the PDU begins in `data`, `end` where it is going to end.
+        """
+        start = offset + _PREFIX_LENGTH
+        stop = len(data) - (len(data) - start) % 2
+        self._owed_context = data[start - 2]
+        self._owed_is_last = is_last
+        self._owed = end - stop
+        if stop > start:
+            frames.append(Pdv(self._owed_context, False, False, memoryview(data)[start:stop]))
+        self._held = []
+        self._held_length = 0
+        if stop < len(data):
+            self._hold(data[stop:])
+
+    def _begin_held(self, frames: list[Frame]) -> bool:
+        """Begin with what is held of a PDU, if it is a data set's and of one PDV."""
+        data = b"".join(self._held)
+        if len(data) < _PREFIX_LENGTH:
+            return False
+        pdu_type, length, pdv_length, _, control = _single_pdv_prefix(data, 0)
+        if pdu_type != _P_DATA_TF or pdv_length + 4 != length or control not in (0, LAST):
+            return False
+        self._begin(data, 0, self._wanted, control == LAST, frames)
+        return True
+
+    def _go_on(self, data: bytes, frames: list[Frame]) -> int:
+        """
+        Append more of the PDU that was begun: its rest, or as much as is worth it.
+
+        @return: how much of `data` that took.
+        """
+        missing = self._owed - self._held_length
+        taken = data[:missing]
+        self._hold(taken)
+        if len(data) < missing and self._held_length < _WORTH_SENDING:
+            return len(data)
+        value = b"".join(self._held)
+        self._held = []
+        self._held_length = 0
+        if len(value) < self._owed and len(value) % 2:
+            self._hold(value[-1:])
+            value = value[:-1]
+        self._owed -= len(value)
+        frames.append(Pdv(self._owed_context, False, self._owed_is_last and not self._owed, memoryview(value)))
+        return len(taken)
 
     def _complete(self, data: bytes, frames: list[Frame]) -> int:
         """
@@ -180,6 +259,9 @@ class Framer:
 
         @return: how much of `data` that took.
         """
+        together = self._held_length + len(data)
+        if self._wanted > _WORTH_SENDING and together >= _WORTH_SENDING and self._begin_held(frames):
+            return self._go_on(data, frames)
         offset = 0
         while self._held:
             missing = self._wanted - self._held_length
@@ -224,7 +306,7 @@ class Framer:
         offset = start
         longest = pdus = 0
         context = -1
-        is_last = False
+        is_last = is_long = False
         while offset + _PREFIX_LENGTH <= size:
             pdu_type, length, pdv_length, context_id, control = _single_pdv_prefix(data, offset)
             end: int = offset + PDU_HEADER_LENGTH + length
@@ -232,11 +314,13 @@ class Framer:
                 pdu_type != _P_DATA_TF
                 or pdv_length + 4 != length
                 or pdv_length < 2
-                or end > size
                 or length > self._max_pdu_length
                 or control > _COMMAND_AND_LAST
                 or (pdus and (context_id != context or control & COMMAND))
             ):
+                break
+            if end > size:
+                is_long = size - offset - _PREFIX_LENGTH >= _WORTH_SENDING and not control & COMMAND
                 break
             if control & COMMAND:
                 framed = Framed(data, start, end, length)
@@ -251,6 +335,7 @@ class Framer:
                 while data.startswith(prefix, end) and end + whole <= size:
                     end += whole
                     pdus += 1
+                self._pdu_length = whole
             context = context_id
             offset = end
             if length > longest:
@@ -260,6 +345,10 @@ class Framer:
                 break
         if pdus:
             frames.append(PdvRun(context, is_last, Framed(data, start, offset, longest, pdus)))
+        if is_long:
+            self._begin(data, offset, end, bool(control), frames)
+            self.partial_serial += 1
+            return size
         return offset
 
     def _check_header(self, data: bytes, offset: int, size: int) -> int:

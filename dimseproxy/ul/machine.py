@@ -110,6 +110,10 @@ class UpperLayer:
         self._indications = []
         return indications
 
+    def aligned(self, limit: int) -> int:
+        """See `Framer.aligned`."""
+        return self._framer.aligned(limit)
+
     def transport_closed(self, now: float) -> list[Indication]:
         """The transport connection is gone."""
         self._fire(Event.TRANSPORT_CLOSED, now)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from dimseproxy.errors import AbortReason
+from dimseproxy.ul import framer as framer_module
 from dimseproxy.ul.framer import (
     MAX_ASSOCIATE_LENGTH,
     ControlPdu,
@@ -127,6 +128,71 @@ class RechunkingTests(SynchronousTestCase):
     def test_garbage_ends_in_nothing_or_in_one_invalid_pdu(self, garbage: bytes) -> None:
         frames = frames_of(garbage)
         self.assertFalse(any(isinstance(frame, InvalidPdu) for frame in frames[:-1]))
+
+
+class LongPduTests(SynchronousTestCase):
+    """What is there of a long PDU of a data set goes on without the rest."""
+
+    def setUp(self) -> None:
+        self.patch(framer_module, "_WORTH_SENDING", 16)
+
+    @PROPERTY
+    @given(_streams, st.binary(max_size=30), st.data())
+    def test_any_chunking_means_the_same(self, stream: bytes, garbage: bytes, data: st.DataObject) -> None:
+        chunks = data.draw(chunkings(stream + garbage))
+        self.patch(framer_module, "_WORTH_SENDING", 10_000)
+        expected = meaning(frames_of(stream + garbage))
+        self.patch(framer_module, "_WORTH_SENDING", 16)
+        self.assertEqual(meaning(frames_of(*chunks)), expected)
+
+    @PROPERTY
+    @given(st.binary(min_size=40, max_size=300), st.data())
+    def test_fragments_are_even_but_the_last(self, value: bytes, data: st.DataObject) -> None:
+        frames = frames_of(*data.draw(chunkings(p_data(pdv(1, LAST, value)))))
+        lengths = [len(frame.data) for frame in frames if isinstance(frame, Pdv)]
+        self.assertEqual([length for length in lengths[:-1] if length % 2], [])
+
+    def test_its_beginning_and_its_end(self) -> None:
+        framer = Framer(CAP)
+        stream = p_data(pdv(3, LAST, bytes(range(100))))
+        (first,) = framer.receive_data(stream[:53])
+        self.assertEqual(shape(first), (3, False, False, bytes(range(40))))
+        self.assertTrue(framer.has_partial_pdu)
+        self.assertEqual(framer.receive_data(stream[53:60]), [])
+        second, command = framer.receive_data(stream[60:] + p_data(pdv(1, COMMAND | LAST, b"ab")))
+        self.assertEqual(shape(second), (3, False, True, bytes(range(40, 100))))
+        self.assertEqual(shape(command), (1, True, True, b"ab"))
+        self.assertFalse(framer.has_partial_pdu)
+
+    def test_a_short_beginning_is_held_until_more_is_there(self) -> None:
+        framer = Framer(CAP)
+        stream = p_data(pdv(3, 0, bytes(range(100))))
+        self.assertEqual(framer.receive_data(stream[:14]), [])
+        first, second = framer.receive_data(stream[14:60])
+        self.assertEqual((shape(first)[3] + shape(second)[3]), bytes(range(48)))
+
+    def test_a_run_goes_before_it(self) -> None:
+        framer = Framer(CAP)
+        whole, begun = p_data(pdv(1, 0, bytes(60))), p_data(pdv(1, LAST, bytes(80)))
+        run, part = framer.receive_data(whole + begun[:52])
+        assert isinstance(run, PdvRun)
+        self.assertEqual((bytes_of(run.framed), len(shape(part)[3])), (whole, 40))
+
+    def test_a_command_is_whole(self) -> None:
+        framer = Framer(CAP)
+        stream = p_data(pdv(1, COMMAND | LAST, bytes(100)))
+        self.assertEqual(framer.receive_data(stream[:80]), [])
+        (command,) = framer.receive_data(stream[80:])
+        self.assertEqual(shape(command), (1, True, True, bytes(100)))
+
+    def test_the_serial_stays_while_it_comes(self) -> None:
+        framer = Framer(CAP)
+        stream = p_data(pdv(1, 0, bytes(300)))
+        framer.receive_data(stream[:60])
+        before = framer.partial_serial
+        for at in range(60, 300, 20):
+            framer.receive_data(stream[at : at + 20])
+            self.assertEqual(framer.partial_serial, before)
 
 
 class RunTests(SynchronousTestCase):
@@ -285,3 +351,45 @@ class PartialPduTests(SynchronousTestCase):
         before = framer.partial_serial
         framer.receive_data(p_data(pdv(1, 0, b"abc"))[8:] + b"\x04")
         self.assertNotEqual(framer.partial_serial, before)
+
+
+class AlignedTests(SynchronousTestCase):
+    """How much to read so that it ends with a PDU."""
+
+    one = p_data(pdv(1, 0, bytes(88)))
+
+    def test_anything_before_a_data_set(self) -> None:
+        self.assertEqual(Framer(CAP).aligned(1000), 1000)
+
+    def test_whole_pdus_of_the_length_of_the_last_one(self) -> None:
+        framer = Framer(CAP)
+        framer.receive_data(self.one)
+        self.assertEqual((len(self.one), framer.aligned(250), framer.aligned(100)), (100, 200, 100))
+
+    def test_what_is_missing_first(self) -> None:
+        framer = Framer(CAP)
+        framer.receive_data(self.one + self.one[:30])
+        self.assertEqual((framer.aligned(300), framer.aligned(100)), (270, 100))
+
+    def test_a_header_that_is_cut_is_taken_for_that_of_the_same_length(self) -> None:
+        framer = Framer(CAP)
+        framer.receive_data(self.one + self.one[:3])
+        self.assertEqual(framer.aligned(300), 297)
+
+    def test_a_pdu_longer_than_a_read(self) -> None:
+        framer = Framer(CAP)
+        framer.receive_data(self.one)
+        self.assertEqual(framer.aligned(99), 99)
+        framer.receive_data(self.one[:40])
+        self.assertEqual((framer.aligned(50), framer.aligned(99)), (50, 99))
+
+    @PROPERTY
+    @given(_streams, st.integers(1, 500))
+    def test_it_is_a_length_to_read(self, stream: bytes, limit: int) -> None:
+        framer = Framer(CAP)
+        offset = 0
+        while offset < len(stream):
+            wanted = framer.aligned(limit)
+            self.assertTrue(0 < wanted <= limit)
+            framer.receive_data(stream[offset : offset + wanted])
+            offset += wanted
