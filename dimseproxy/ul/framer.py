@@ -3,8 +3,8 @@ A byte stream cut into PDUs (PS3.8 9.3), and P-DATA-TF PDUs into what the relay 
 
 A data set of some hundred megabytes arrives as thousands of P-DATA-TF PDUs that nobody needs to look into.  Such PDUs,
 one after the other in the same presentation context, leave here as one `PdvRun`: a view of the received bytes, PDU
-headers and all, which the other leg can send as it is.  Walking one PDU of a run costs the comparison of its header with
-the one before.  A PDU longer than a read leaves in pieces, as they come.
+headers and all, which the other leg can send as it is.  To walk one PDU of a run is to compare its header with the one
+before.  A PDU longer than a read leaves in pieces, as they come.
 """
 
 from __future__ import annotations
