@@ -12,6 +12,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from attrs import define, field, frozen
@@ -79,7 +80,9 @@ def descendants(pid: int) -> list[int]:
     found = [pid]
     for parent in found:
         for children in PROC.glob(f"{parent}/task/*/children"):
-            found.extend(int(child) for child in children.read_text().split())
+            # A thread may end meanwhile.
+            with suppress(FileNotFoundError, ProcessLookupError):
+                found.extend(int(child) for child in children.read_text().split())
     return found
 
 
@@ -90,7 +93,8 @@ def _cpu_seconds(pid: int) -> float:
     own, waited_for = int(fields[11]) + int(fields[12]), int(fields[13]) + int(fields[14])
     nanoseconds = 0
     for schedstat in PROC.glob(f"{pid}/task/*/schedstat"):
-        nanoseconds += int(schedstat.read_text().split()[0])
+        with suppress(FileNotFoundError, ProcessLookupError):
+            nanoseconds += int(schedstat.read_text().split()[0])
     return max(own / TICKS, nanoseconds / 1e9) + waited_for / TICKS
 
 
