@@ -88,6 +88,20 @@ class OptionsTests(TestCase):
         )
         self.assertFalse((folder / "dimseproxy-data").exists())
 
+    def test_checking_finds_tables_of_uids_that_do_not_go_with_one_another(self) -> None:
+        folder = Path(self.mktemp()).absolute()
+        folder.mkdir()
+        (folder / "studies.csv").write_text("1.2.3,2.25.1\n")
+        (folder / "series.csv").write_text("2.25.1,2.25.2\n")
+        (folder / "proxy.yaml").write_text(
+            PACS + "routes: [{outbound: pacs, privacy: p}]\n"
+            "privacy: {p: {originals: inbound, pseudonyms: {csv: {study: studies.csv, series: series.csv}}}}\n"
+        )
+        (said,) = str(self._exit("--config", str(folder / "proxy.yaml"), "--check")).splitlines()
+        self.assertIn("privacy.p.pseudonyms.csv: ", said)
+        self.assertIn("a pseudonym is an original in", said)
+        self.assertNotIn("2.25", said)
+
     def test_checking_finds_that_a_package_is_missing(self) -> None:
         def missing(*_: object, **__: object) -> None:
             raise ImportError("psycopg")

@@ -111,9 +111,7 @@ class Turns:
             self._within = source
             self._send(parts)
             if self._ends_turn(parts[-1]):
-                self._within = None
-                if self._queue:
-                    self.end_turn()
+                self.end_turn()
             return
         source.waiting.extend(parts)
         if source not in self._queue:
