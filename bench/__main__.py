@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bench.answers import run_answers
 from bench.archive import run_archive
+from bench.change import run_change
 from bench.cold import run_cold
 from bench.compare import run_table
 from bench.crowd import run_crowd
@@ -47,6 +48,7 @@ BENCHMARKS: dict[str, Callable[[Options, Path], list[Report]]] = {
     "retrieve": run_retrieve,
     "multiframe": run_multiframe,
     "archive": run_archive,
+    "change": run_change,
 }
 
 DOCS = CHECKOUT / "docs"
@@ -68,10 +70,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--other", action="append", default=[], metavar="NAME=COMMAND", help="a further proxy: {port}, {sink}"
     )
     parser.add_argument("--plots", type=Path, metavar="FOLDER", help="keep plots there; docs, unless it is a quick run")
+    parser.add_argument(
+        "--base", default="HEAD", metavar="COMMIT", help="change: what is compared with, or the folder of a checkout"
+    )
     parsed = parser.parse_args(arguments)
     others = dict(entry.split("=", 1) for entry in parsed.other)
     plots = parsed.plots or (None if parsed.quick else DOCS)
-    options = Options(parsed.quick, parsed.rounds, parsed.workload, tuple(parsed.only), others, plots)
+    if plots is not None:
+        plots.mkdir(parents=True, exist_ok=True)  # now, not after minutes of measuring
+    options = Options(parsed.quick, parsed.rounds, parsed.workload, tuple(parsed.only), others, plots, parsed.base)
     if parsed.name == "profile":
         with tempfile.TemporaryDirectory(prefix="bench-profile-") as directory:
             print(profile(parsed.load or "ct", Path(directory)))

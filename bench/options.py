@@ -23,6 +23,8 @@ class Options:
     """Further subjects: a name, and a command line with ``{port}`` and ``{sink}``."""
     plots: Path | None = None
     """The folder that plots are kept in; None keeps none, though they are drawn."""
+    base: str = "HEAD"
+    """``change``: what this checkout is compared with: a commit, or the folder of another checkout."""
 
     def subjects(self, usual: tuple[str, ...]) -> tuple[str, ...]:
         """The subjects to measure, of those that the benchmark usually measures."""

@@ -43,9 +43,9 @@ class Usage:
     """The greatest number of bytes that were resident, since the start or :meth:`Server.reset_peak`."""
 
 
-def environment() -> dict[str, str]:
-    """What makes a Python process import this checkout, from whatever directory it is started in."""
-    return {"PYTHONPATH": os.pathsep.join(filter(None, [str(CHECKOUT), os.environ.get("PYTHONPATH")]))}
+def environment(checkout: Path = CHECKOUT) -> dict[str, str]:
+    """What makes a Python process import a checkout, this one or another, from whatever directory it is started in."""
+    return {"PYTHONPATH": os.pathsep.join(filter(None, [str(checkout), os.environ.get("PYTHONPATH")]))}
 
 
 def raise_file_limit() -> None:

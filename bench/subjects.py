@@ -12,7 +12,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from bench.processes import BenchError, Server, environment, free_port
+from bench.processes import CHECKOUT, BenchError, Server, environment, free_port
 from bench.shields import EXPORT
 from tests.support.certificates import Authority, Identity
 
@@ -75,10 +75,13 @@ class Subject:
             self.sink.stop()
 
 
-def start(name: str, sink: int, directory: Path, others: Mapping[str, str] | None = None) -> Subject:
+def start(
+    name: str, sink: int, directory: Path, others: Mapping[str, str] | None = None, checkout: Path = CHECKOUT
+) -> Subject:
     """Start a subject that relays to the port ``sink``; its files go to the directory.
 
-    ``others`` maps further names to command lines, in which ``{port}`` and ``{sink}`` are replaced.
+    ``others`` maps further names to command lines, in which ``{port}`` and ``{sink}`` are replaced. One of ours runs
+    the code of ``checkout``.
 
     :raises BenchError: when it is not known, not installed or does not start
     """
@@ -87,7 +90,7 @@ def start(name: str, sink: int, directory: Path, others: Mapping[str, str] | Non
     certificates = Certificates.within(directory) if name in OVER_TLS else None
     if name in OURS:
         privacy = EXPORT if name in PSEUDONYMISING else None
-        return start_proxy(name, sink, directory, privacy, certificates=certificates)
+        return start_proxy(name, sink, directory, privacy, certificates=certificates, checkout=checkout)
     port = free_port()
     ca = certificates.ca if certificates else None
     if name in (HAPROXY, HAPROXY_ONE, HAPROXY_TLS):
@@ -143,6 +146,7 @@ def start_proxy(
     max_associations: int | None = None,
     workers: int | None = None,
     launcher: Sequence[str] = TWISTD,
+    checkout: Path = CHECKOUT,
 ) -> Subject:
     """A dimseproxy in front of a port of the loopback, under a privacy policy or none.
 
@@ -151,6 +155,7 @@ def start_proxy(
     :param port: where it listens; 0 for any
     :param certificates: for TLS towards the callers
     :param max_associations: None leaves it at what it is without being configured, as None does for ``workers``
+    :param checkout: whose code it runs
     :raises BenchError: when it does not start
     """
     port = port or free_port()
@@ -172,7 +177,7 @@ def start_proxy(
         **({"workers": workers} if workers is not None else {}),
     }
     command = twistd_command(json.dumps(configuration, indent=1), port, directory, launcher=launcher)
-    server = Server.start(name, command, port, directory, environment())
+    server = Server.start(name, command, port, directory, environment(checkout))
     return Subject(name, port, server, certificates.ca if certificates else None)
 
 
