@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import count
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from twisted.internet.interfaces import ITransport
 from twisted.internet.protocol import Protocol, connectionDone
@@ -37,14 +37,14 @@ from dimseproxy.association.peer_names import peer_names
 from dimseproxy.association.stream import ByteStream, stream_over
 from dimseproxy.dimse.assembler import Assembler
 from dimseproxy.dimse.fragmenter import encode_parts
-from dimseproxy.dimse.parts import Part
+from dimseproxy.dimse.parts import DataSetFragment, Part
 from dimseproxy.errors import (
     AbortReason,
     AbortSource,
     AssociationAborted,
     RemoteProtocolError,
 )
-from dimseproxy.ul.framer import Pdv, PdvRun
+from dimseproxy.ul.fragments import CommandFragment
 from dimseproxy.ul.machine import Indication, UpperLayer
 from dimseproxy.ul.pdu import (
     Abort,
@@ -56,6 +56,7 @@ from dimseproxy.ul.pdu import (
 from dimseproxy.ul.state_table import State
 
 # The layer may be ahead of what the user was told, by what came in the same piece.
+_Fragment = CommandFragment | DataSetFragment
 _ENDED: Final = frozenset((State.IDLE, State.AWAITING_TRANSPORT_CLOSE))
 
 _numbers = count(1)
@@ -199,37 +200,47 @@ class Association(Protocol):
     def dataReceived(self, data: bytes) -> None:
         if self._closing:
             return
-        parts: list[Part] = []
-        is_data_only = True
-        is_broken = False
+        layer = self._layer
         now = self._clock.seconds()
-        for indication in self._layer.receive_data(data, now):
-            if not isinstance(indication, (PdvRun, Pdv)):
-                is_data_only = False
-                self._deliver(parts)
-                parts = []
-                self._indicated(indication)
-            elif not self._is_over and not is_broken:
-                try:
-                    part = self._assembler.receive(indication)
-                except RemoteProtocolError as error:
-                    # The layer may have ended by what came behind it, and has nothing to say: it is no message either.
-                    is_data_only, is_broken = False, True
-                    self._deliver(parts)
-                    parts = []
-                    for abort in self._layer.protocol_violation(error, now):
-                        self._indicated(abort)
-                else:
-                    if part is not None:
-                        parts.append(part)
-        self.is_within_message = self._layer.has_partial_pdu or self._assembler.is_within_message
-        if parts:
-            self._deliver(parts)
-            if is_data_only:
-                # The machine has nothing to say of its own.
+        indications: list[Any] = layer.receive_data(data, now)
+        if layer.is_data_only:
+            # The machine has nothing to say of its own.
+            if self._receive(indications, now):
                 return
+        else:
+            is_broken = False
+            for indication in indications:
+                if not isinstance(indication, (CommandFragment, DataSetFragment)):
+                    self._indicated(indication)
+                elif not is_broken and not self._is_over:
+                    is_broken = not self._receive([indication], now)
         self._carry_out()
         self._answered_itself()
+
+    def _receive(self, fragments: Sequence[_Fragment], now: float) -> bool:
+        """
+        Deliver what these complete.
+
+        @return: whether the peer may send what it sent.
+        """
+        parts: list[Part] = []
+        violation = None
+        try:
+            self._assembler.receive(fragments, parts)
+        except RemoteProtocolError as error:
+            violation = error
+        self.is_within_message = self._layer.has_partial_pdu or self._assembler.is_within_message
+        if parts and not self._is_over:
+            if self._paused or self._user is None or self._held:
+                self._held.extend(parts)
+            else:
+                self._user.received(parts)
+        if violation is None:
+            return True
+        # The layer may have ended by what came behind it, and has nothing to say: it is no message either.
+        for abort in self._layer.protocol_violation(violation, now):
+            self._indicated(abort)
+        return False
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._deadlines.forget(self)
@@ -319,14 +330,6 @@ class Association(Protocol):
         self.peer = Peer(
             str(getattr(address, "host", "")), int(getattr(address, "port", 0)), peer_names(self.transport)
         )
-
-    def _deliver(self, parts: list[Part]) -> None:
-        if not parts or self._is_over:
-            return
-        if self._paused or self._user is None or self._held:
-            self._held.extend(parts)
-        else:
-            self._user.received(parts)
 
     def _answered_itself(self) -> None:
         """The layer may have rejected or aborted what there is no user for yet."""

@@ -182,6 +182,7 @@ class SocketStream:
     def __init__(self, transport: tcp.Connection, user: StreamUser, reactor: IReactorFDSet) -> None:
         self._transport = transport
         self._socket: socket.socket = transport.getHandle()
+        self._recv = self._socket.recv
         self._user = user
         self._reactor = reactor
         # A socket of this machine, such as one worker has for another, has no ACKs.
@@ -254,11 +255,12 @@ class SocketStream:
         if not self._is_reading:
             self._reactor.removeReader(self)
             return None
+        user = self._user
         turn = next(_turns)
         is_crowded, self._last_turn = turn - self._last_turn > CROWD, turn
         for _ in range(1 if is_crowded else READS_A_TURN):
             try:
-                data = self._socket.recv(self._user.read_size(READ_SIZE))
+                data = self._recv(user.read_size(READ_SIZE))
             except (BlockingIOError, InterruptedError):
                 return None
             except OSError:
@@ -268,8 +270,8 @@ class SocketStream:
             if self._quickack is not None and len(data) < HIGH_WATER:
                 # Linux forgets it; without it a peer with Nagle's algorithm waits 40 ms for our ACK of a small write.
                 self._socket.setsockopt(socket.IPPROTO_TCP, self._quickack, 1)
-            self._user.dataReceived(data)
-            if not self._is_reading or not self._user.is_within_message:
+            user.dataReceived(data)
+            if not self._is_reading or not user.is_within_message:
                 return None
         return None
 

@@ -1,14 +1,14 @@
-"""PDVs to message parts (PS3.7 6.3, PS3.8 Annex E)."""
+"""Message fragments to message parts (PS3.7 6.3, PS3.8 Annex E)."""
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from typing import Final
 
 from dimseproxy.dimse.command_set import CommandSet
 from dimseproxy.dimse.parts import Command, DataSetFragment, Part
 from dimseproxy.errors import AbortReason, RemoteProtocolError
-from dimseproxy.ul.framer import Framed, Pdv, PdvRun
+from dimseproxy.ul.fragments import CommandFragment
 
 #: No presentation context has this id, not even where a peer sends 0.
 _NONE: Final = -1
@@ -36,56 +36,58 @@ class Assembler:
         #: Whether the peer owes the rest of a message.
         self.is_within_message = False
 
-    def receive(self, pdvs: Pdv | PdvRun) -> Part | None:
+    def receive(self, fragments: Sequence[CommandFragment | DataSetFragment], parts: list[Part]) -> None:
         """
-        The part that this completes, if any.
+        Append the parts that these complete to those.
 
-        @raise RemoteProtocolError: where no message could continue like this.
+        @raise RemoteProtocolError: where no message could continue like this; what came before it was appended.
         """
-        if isinstance(pdvs, Pdv) and pdvs.is_command:
-            return self._receive_command(pdvs)
-        context_id, is_last = pdvs.context_id, pdvs.is_last
-        if context_id != self._data_set_context:
-            raise self._unexpected(context_id)
-        if is_last:
-            self._data_set_context = _NONE
-            self.is_within_message = False
-        if isinstance(pdvs, PdvRun):
-            return DataSetFragment(context_id, (), is_last, pdvs.framed)
-        return DataSetFragment(context_id, (pdvs.data,), is_last)
+        for fragment in fragments:
+            if isinstance(fragment, CommandFragment):
+                command = self._receive_command(fragment)
+                if command is not None:
+                    parts.append(command)
+                continue
+            if fragment.context_id != self._data_set_context:
+                raise self._unexpected(fragment.context_id)
+            if fragment.is_last:
+                self._data_set_context = _NONE
+                self.is_within_message = False
+            parts.append(fragment)
 
-    def _receive_command(self, pdv: Pdv) -> Command | None:
-        if pdv.is_last and not self.is_within_message and pdv.context_id in self._contexts:
+    def _receive_command(self, fragment: CommandFragment) -> Command | None:
+        context_id = fragment.context_id
+        if fragment.is_last and not self.is_within_message and context_id in self._contexts:
             # Nearly always: the whole command set in one PDV.
-            return self._whole_command(pdv, bytes(pdv.data), pdv.framed)
-        if self._data_set_context != _NONE or self._command_context not in (_NONE, pdv.context_id):
+            return self._whole_command(context_id, fragment.value, fragment)
+        if self._data_set_context != _NONE or self._command_context not in (_NONE, context_id):
             raise RemoteProtocolError("a command interrupts a message", AbortReason.UNEXPECTED_PARAMETER)
-        if pdv.context_id not in self._contexts:
-            raise self._unexpected(pdv.context_id)
-        self._command_length += len(pdv.data)
+        if context_id not in self._contexts:
+            raise self._unexpected(context_id)
+        self._command_length += len(fragment.value)
         if self._command_length > MAX_COMMAND_SET_LENGTH:
             raise RemoteProtocolError(f"a command set is longer than {MAX_COMMAND_SET_LENGTH} bytes")
-        if pdv.data:
+        if fragment.value:
             # Fragments without data cost nothing, however many come.
-            self._command.append(bytes(pdv.data))
-        self._command_context = pdv.context_id
+            self._command.append(fragment.value)
+        self._command_context = context_id
         self.is_within_message = True
-        if not pdv.is_last:
+        if not fragment.is_last:
             return None
-        data = b"".join(self._command)
+        value = b"".join(self._command)
         self._command = []
         self._command_length = 0
         self._command_context = _NONE
-        return self._whole_command(pdv, data, None)
+        return self._whole_command(context_id, value)
 
-    def _whole_command(self, pdv: Pdv, data: bytes, framed: Framed | None) -> Command:
-        if len(data) > MAX_COMMAND_SET_LENGTH:
+    def _whole_command(self, context_id: int, value: bytes, fragment: CommandFragment | None = None) -> Command:
+        if len(value) > MAX_COMMAND_SET_LENGTH:
             raise RemoteProtocolError(f"a command set is longer than {MAX_COMMAND_SET_LENGTH} bytes")
-        command_set = CommandSet.decode(data)
-        self.is_within_message = command_set.has_data_set
-        if command_set.has_data_set:
-            self._data_set_context = pdv.context_id
-        return Command(pdv.context_id, command_set, framed)
+        command = Command(context_id, CommandSet.decode(value), fragment)
+        self.is_within_message = not command.is_last
+        if self.is_within_message:
+            self._data_set_context = context_id
+        return command
 
     def _unexpected(self, context_id: int) -> RemoteProtocolError:
         if context_id not in self._contexts:

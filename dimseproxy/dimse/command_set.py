@@ -6,7 +6,7 @@ A command set is its bytes and where its elements lie in them.  Values are decod
 
 from __future__ import annotations
 
-from collections.abc import Callable, KeysView, Mapping
+from collections.abc import KeysView, Mapping
 from enum import IntEnum
 from struct import Struct
 from typing import Final
@@ -130,33 +130,27 @@ class _Layout:
     Where the elements of a command set lie.
 
     @param places: element number to the start and the end of its value.
+    @ivar numbers: element number of each unsigned value to where it is in what `numbers_in` returns.
     @raise RemoteProtocolError: where there is no command field or no data set type.
     """
 
-    __slots__ = ("_headers", "_headers_in", "command_field", "data_set_type", "places")
+    __slots__ = ("command_field", "data_set_type", "headers", "headers_in", "numbers", "numbers_in", "places")
 
     def __init__(self, places: Mapping[int, tuple[int, int]]) -> None:
         self.places = places
-        self.command_field = self._needed(_COMMAND_FIELD)
-        self.data_set_type = self._needed(_COMMAND_DATA_SET_TYPE)
-        self._headers: tuple[bytes, ...] = ()
-        self._headers_in: Callable[[bytes], tuple[bytes, ...]] | None = None
-
-    def _needed(self, element: int) -> int:
-        start, end = self.places.get(element, (0, 0))
-        if start == end:
+        lengths = {element: end - start for element, (start, end) in places.items()}
+        numbers = [element for element, length in lengths.items() if length and element in _US_ELEMENTS]
+        self.numbers = {element: index for index, element in enumerate(numbers)}
+        if _COMMAND_FIELD not in self.numbers or _COMMAND_DATA_SET_TYPE not in self.numbers:
             raise RemoteProtocolError("a command set lacks its command field or its data set type")
-        return start
-
-    def remember(self, data: bytes) -> None:
-        """Make ready to recognise others that lie as these do."""
-        lengths = (end - start for start, end in self.places.values())
-        self._headers_in = Struct("".join(f"{_ELEMENT_HEADER.size}s{length}x" for length in lengths)).unpack
-        self._headers = self._headers_in(data)
-
-    def is_of(self, data: bytes) -> bool:
-        """Whether the elements of a command set as long as the remembered one lie here."""
-        return self._headers_in is not None and self._headers_in(data) == self._headers
+        self.command_field = self.numbers[_COMMAND_FIELD]
+        self.data_set_type = self.numbers[_COMMAND_DATA_SET_TYPE]
+        header = _ELEMENT_HEADER.size
+        values = ("H" if element in self.numbers else f"{length}x" for element, length in lengths.items())
+        self.numbers_in = Struct("<" + "".join(f"{header}x{value}" for value in values)).unpack
+        self.headers_in = Struct("".join(f"{header}s{length}x" for length in lengths.values())).unpack
+        #: Of the remembered command set: another one with these lies as it does.
+        self.headers: tuple[bytes, ...] = ()
 
 
 #: By length: the command sets of a service nearly always lie as the last ones did, and to see that they do costs a
@@ -171,13 +165,13 @@ def _layout_of(data: bytes) -> _Layout:
     remembered = _layouts.get(len(data))
     if remembered is not None:
         for layout in remembered:
-            if layout.is_of(data):
+            if layout.headers_in(data) == layout.headers:
                 return layout
     layout = _Layout(_places(data))
     if len(data) <= _MAX_REMEMBERED_LENGTH:
         remembered = _layouts.setdefault(len(data), [])
         if len(remembered) < _MAX_REMEMBERED and layout.places.keys() <= _KNOWN:
-            layout.remember(data)
+            layout.headers = layout.headers_in(data)
             remembered.append(layout)
     return layout
 
@@ -214,19 +208,18 @@ class CommandSet:
     The elements of one command, as a read-only value.
     """
 
-    __slots__ = ("_data", "_places", "command_field", "has_data_set", "is_response")
+    __slots__ = ("_data", "_layout", "_numbers", "command_field", "has_data_set", "is_response")
 
     def __init__(self, data: bytes, layout: _Layout) -> None:
         self._data = data
-        self._places = layout.places
-        at = layout.command_field
+        self._layout = layout
+        self._numbers: tuple[int, ...] = layout.numbers_in(data)
         #: (0000,0100).
-        self.command_field: int = data[at] | data[at + 1] << 8
-        at = layout.data_set_type
+        self.command_field = self._numbers[layout.command_field]
         #: Whether a data set follows (0000,0800).
-        self.has_data_set: bool = data[at] | data[at + 1] << 8 != NO_DATA_SET
+        self.has_data_set = self._numbers[layout.data_set_type] != NO_DATA_SET
         #: Whether this answers a request.
-        self.is_response: bool = self.command_field & RESPONSE_BIT != 0
+        self.is_response = self.command_field & RESPONSE_BIT != 0
 
     @classmethod
     def of(cls, elements: Mapping[Element, int | str | None]) -> CommandSet:
@@ -264,27 +257,25 @@ class CommandSet:
 
     def known(self) -> CommandSet:
         """The same with the elements of `Element` only: nobody knows what others say."""
-        if self._places.keys() <= _KNOWN:
+        if self._layout.places.keys() <= _KNOWN:
             return self
         return self._of({each: encoded for each, encoded in self._encoded_elements().items() if each in _KNOWN})
 
     @property
     def elements(self) -> KeysView[int]:
         """The numbers of its elements."""
-        return self._places.keys()
+        return self._layout.places.keys()
 
     def number(self, element: int) -> int | None:
         """
         The unsigned value of a US element; None where it is absent or empty.
         """
-        start, end = self._places.get(element, _NOWHERE)
-        if start == end:
-            return None
-        return self._data[start] | self._data[start + 1] << 8
+        index = self._layout.numbers.get(element)
+        return None if index is None else self._numbers[index]
 
     def text(self, element: Element) -> str:
         """The value of a UI, AE or LO element without its padding, empty where it is absent."""
-        start, end = self._places.get(element, _NOWHERE)
+        start, end = self._layout.places.get(element, _NOWHERE)
         text = self._data[start:end].decode("latin-1")
         return text.strip("\0 ") if element in _UI else text.strip(" ")
 
@@ -293,7 +284,7 @@ class CommandSet:
         data, header = self._data, _ELEMENT_HEADER.size
         return {
             element: data[start - header : end]
-            for element, (start, end) in self._places.items()
+            for element, (start, end) in self._layout.places.items()
             if element != _COMMAND_GROUP_LENGTH
         }
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from struct import Struct
 from typing import Final
 
 from dimseproxy.dimse.parts import DataSetFragment, Part
+from dimseproxy.ul.fragments import SINGLE_PDV_PREFIX
 from dimseproxy.ul.framer import COMMAND, LAST
 from dimseproxy.ul.pdu import PduType
 
-_PREFIX = Struct(">BxIIBB")
 #: The PDV's length field and its own two bytes, which a maximum length includes.
 PDV_OVERHEAD: Final = 6
 #: How long our PDUs get where the peer takes any length.
@@ -29,14 +28,16 @@ def encode_parts(parts: Sequence[Part], maximum_length: int) -> list[bytes | mem
     data = b""
     start = end = 0
     for part in parts:
-        framed = part.framed
-        if framed is not None and (framed.longest <= maximum_length or not maximum_length):
-            if framed.data is data and framed.start == end:
-                end = framed.end
+        longest = part.longest
+        if longest and (longest <= maximum_length or not maximum_length):
+            if part.data is data and part.start == end:
+                end = part.end
                 continue
             if data:
                 out.append(_piece(data, start, end))
-            data, start, end = framed.data, framed.start, framed.end
+            data = part.data
+            start = part.start
+            end = part.end
         else:
             if data:
                 out.append(_piece(data, start, end))
@@ -78,7 +79,7 @@ def _frame(
         if is_last and end == size:
             control |= LAST
         length = end - offset
-        out.append(_PREFIX.pack(PduType.P_DATA_TF, length + PDV_OVERHEAD, length + 2, context_id, control))
+        out.append(SINGLE_PDV_PREFIX.pack(PduType.P_DATA_TF, length + PDV_OVERHEAD, length + 2, context_id, control))
         if length:
             out.append(data[offset:end])
         offset = end

@@ -19,7 +19,7 @@ from dimseproxy.dimse.command_set import Element
 from dimseproxy.dimse.parts import Command, Part
 from dimseproxy.dimse.status import Status
 from dimseproxy.errors import AbortSource, AssociationAborted, OperationRefused
-from dimseproxy.relay.turns import Source, Turns, ends_message
+from dimseproxy.relay.turns import Source, Turns
 from dimseproxy.ul.negotiation import outward_request
 from dimseproxy.ul.pdu import AssociateRequest
 from dimseproxy.ul.user_information import RoleSelection
@@ -201,7 +201,7 @@ class CallerDestination:
     def __init__(self, association: IAssociation, turns: Turns, abort: Callable[[str], None]) -> None:
         self.association = association
         self.abort = abort
-        self._sub_operations = Turns(lambda parts: self._to_caller.send(parts), lambda _: False)
+        self._sub_operations = Turns(lambda parts: self._to_caller.send(parts), until_told=True)
         self._to_caller = turns.source(self._sub_operations.pause, self._sub_operations.resume)
         self._legs: dict[int, CallerLeg] = {}
         self._last_message_id = 0
@@ -282,7 +282,7 @@ class CallerLeg:
 
     def send(self, parts: Sequence[Part]) -> None:
         mapped = [self._mapped(part) for part in parts]
-        self._is_within_message = not ends_message(parts[-1])
+        self._is_within_message = not parts[-1].is_last
         self._source.send(mapped)
 
     def pause(self) -> None:

@@ -37,11 +37,8 @@ _C_CANCEL_RQ: Final = int(CommandField.C_CANCEL_RQ)
 Step = Callable[[Part], Sequence[Part]]
 
 
-def _through(steps: Sequence[Step], part: Part) -> Sequence[Part]:
-    moved: Sequence[Part] = (part,)
-    for step in steps:
-        moved = step(moved[0]) if len(moved) == 1 else [result for each in moved for result in step(each)]
-    return moved
+def _moved(step: Step, parts: Sequence[Part]) -> Sequence[Part]:
+    return step(parts[0]) if len(parts) == 1 else [result for each in parts for result in step(each)]
 
 
 @implementer(IAssociationUser)
@@ -95,29 +92,41 @@ class _Leg:
             self.association.resume()
 
     def received(self, parts: Sequence[Part]) -> None:
-        self._relay.silence.broken()
+        self._relay.silence.is_broken = True
         onward: list[Part] = []
+        other = self.other
         for part in parts:
             if isinstance(part, DataSetFragment):
-                onward.extend(_through(self._interested, part))
+                if not self._interested:
+                    other._tally.octets += part.octets
+                    onward.append(part)
+                    continue
+                moved: Sequence[Part] = (part,)
+                for step in self._interested:
+                    moved = _moved(step, moved)
             else:
                 # What is asked counts as it was asked, whatever a filter makes of it; all else as it goes on.
                 if not part.command_set.is_response:
                     self._note_request(part)
-                onward.extend(self._filtered(part) if self._steps else (part,))
-        sent = self.other._tally
-        for part in onward:
-            if isinstance(part, DataSetFragment):
-                sent.octets += part.octets
-            elif part.command_set.is_response:
-                self.other.note_response(part)
+                moved = self._filtered(part)
+            for each in moved:
+                if isinstance(each, DataSetFragment):
+                    other._tally.octets += each.octets
+                elif each.command_set.is_response:
+                    other.note_response(each)
+            onward += moved
         if onward:
-            self.source.send(onward)
+            other.turns.send(self.source, onward)
 
     def _filtered(self, command: Command) -> Sequence[Part]:
-        onward = _through([step for _, step in self._steps], command)
-        wanted = "wants_outward" if self._is_outward else "wants_inward"
-        self._interested = [step for each, step in self._steps if getattr(each, wanted)]
+        """What the filters make of a command; notes which of them want its data set."""
+        onward: Sequence[Part] = (command,)
+        interested = []
+        for each, step in self._steps:
+            onward = _moved(step, onward)
+            if each.wants_outward if self._is_outward else each.wants_inward:
+                interested.append(step)
+        self._interested = interested
         return onward
 
     def _note_request(self, request: Command) -> None:

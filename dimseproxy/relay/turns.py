@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from dimseproxy.dimse.parts import Command, Part
+from dimseproxy.dimse.parts import Part
 
 
 class Source:
@@ -62,22 +62,15 @@ class Source:
             self._resume()
 
 
-def ends_message(part: Part) -> bool:
-    """Whether another message may follow this part."""
-    return not part.command_set.has_data_set if isinstance(part, Command) else part.is_last
-
-
 class Turns:
     """
     @param send: sends to the association.
-    @param ends_turn: after which parts another source may begin; `end_turn` says so where no part can tell.
+    @param until_told: whether a turn lasts until `end_turn`, and not only as long as a message.
     """
 
-    def __init__(
-        self, send: Callable[[Sequence[Part]], None], ends_turn: Callable[[Part], bool] = ends_message
-    ) -> None:
+    def __init__(self, send: Callable[[Sequence[Part]], None], *, until_told: bool = False) -> None:
         self._send = send
-        self._ends_turn = ends_turn
+        self._until_told = until_told
         self._sources: list[Source] = []
         self._within: Source | None = None
         self._queue: deque[Source] = deque()
@@ -110,7 +103,7 @@ class Turns:
         if self._within is source or (self._within is None and not self._queue):
             self._within = source
             self._send(parts)
-            if self._ends_turn(parts[-1]):
+            if parts[-1].is_last and not self._until_told:
                 self.end_turn()
             return
         source.waiting.extend(parts)
@@ -143,6 +136,6 @@ class Turns:
             source.waiting.clear()
             self._within = source
             self._send(parts)
-            if self._ends_turn(parts[-1]):
+            if parts[-1].is_last and not self._until_told:
                 self._within = None
             source.let_go()

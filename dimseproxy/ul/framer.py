@@ -2,29 +2,27 @@
 A byte stream cut into PDUs (PS3.8 9.3), and P-DATA-TF PDUs into what the relay moves.
 
 A data set of some hundred megabytes arrives as thousands of P-DATA-TF PDUs that nobody needs to look into.  Such PDUs,
-one after the other in the same presentation context, leave here as one `PdvRun`: a view of the received bytes, PDU
-headers and all, which the other leg can send as it is.  To walk one PDU of a run is to compare its header with the one
-before.  A PDU longer than a read leaves in pieces, as they come.
+one after the other in the same presentation context, leave here as one `DataSetFragment` that knows the received bytes,
+PDU headers and all, which the other leg can send as they are.  To walk one PDU of such a run is to compare its header
+with the one before.  A PDU longer than a read leaves in pieces, as they come.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from struct import Struct
 from typing import Final
 
 from attrs import field, frozen
 
 from dimseproxy.errors import AbortReason, RemoteProtocolError
+from dimseproxy.ul.fragments import SINGLE_PDV_PREFIX, CommandFragment, DataSetFragment
 from dimseproxy.ul.pdu import PduType
 
 PDU_HEADER_LENGTH: Final = 6
 # As a plain number, for what is asked of every PDU.
 _P_DATA_TF: Final = int(PduType.P_DATA_TF)
-#: PDU header, PDV length, presentation context id, message control header (PS3.8 9.3.5 and E.2).
-_SINGLE_PDV_PREFIX = Struct(">BxIIBB")
-_PREFIX_LENGTH: Final = _SINGLE_PDV_PREFIX.size
-_single_pdv_prefix: Final = _SINGLE_PDV_PREFIX.unpack_from
+_PREFIX_LENGTH: Final = SINGLE_PDV_PREFIX.size
+_single_pdv_prefix: Final = SINGLE_PDV_PREFIX.unpack_from
 _PDU_HEADER = Struct(">BxI")
 _PDV_HEADER = Struct(">IBB")
 
@@ -53,78 +51,6 @@ class ControlPdu:
     body: bytes = field(repr=False)
 
 
-class Framed:
-    """
-    P-DATA-TF PDUs of one PDV each as they were received, one after the other.
-
-    @ivar data: the received bytes, of which they are those from `start` to `end`.
-    @ivar longest: the largest value in their length fields, to compare with a peer's maximum length.
-    @ivar pdus: how many they are.
-    """
-
-    __slots__ = ("data", "end", "longest", "pdus", "start")
-
-    def __init__(self, data: bytes, start: int, end: int, longest: int, pdus: int = 1) -> None:
-        self.data = data
-        self.start = start
-        self.end = end
-        self.longest = longest
-        self.pdus = pdus
-
-    @property
-    def data_length(self) -> int:
-        """How many bytes the PDVs carry, without any header."""
-        return self.end - self.start - self.pdus * _PREFIX_LENGTH
-
-    def __len__(self) -> int:
-        return self.end - self.start
-
-    def pdv_views(self) -> Iterator[memoryview]:
-        """The data of each PDV."""
-        view = memoryview(self.data)
-        offset = self.start
-        while offset < self.end:
-            _, length, _, _, _ = _SINGLE_PDV_PREFIX.unpack_from(self.data, offset)
-            end = offset + PDU_HEADER_LENGTH + length
-            yield view[offset + _PREFIX_LENGTH : end]
-            offset = end
-
-
-class Pdv:
-    """
-    One presentation data value (PS3.8 9.3.5.1).
-
-    @ivar framed: its PDU, where it is alone in it.
-    """
-
-    __slots__ = ("context_id", "data", "framed", "is_command", "is_last")
-
-    def __init__(
-        self, context_id: int, is_command: bool, is_last: bool, data: memoryview, framed: Framed | None = None
-    ) -> None:
-        self.context_id = context_id
-        self.is_command = is_command
-        self.is_last = is_last
-        self.data = data
-        self.framed = framed
-
-
-class PdvRun:
-    """
-    One or more P-DATA-TF PDUs of one context that carry one data set fragment each.
-
-    @ivar framed: the PDUs.
-    @ivar is_last: whether the last of them ends its data set.
-    """
-
-    __slots__ = ("context_id", "framed", "is_last")
-
-    def __init__(self, context_id: int, is_last: bool, framed: Framed) -> None:
-        self.context_id = context_id
-        self.is_last = is_last
-        self.framed = framed
-
-
 @frozen
 class InvalidPdu:
     """The stream cannot be read any further."""
@@ -132,7 +58,7 @@ class InvalidPdu:
     error: RemoteProtocolError
 
 
-Frame = ControlPdu | Pdv | PdvRun | InvalidPdu
+Frame = ControlPdu | CommandFragment | DataSetFragment | InvalidPdu
 
 
 class Framer:
@@ -154,13 +80,17 @@ class Framer:
         self._owed = 0
         self._owed_context = 0
         self._owed_is_last = False
-        #: Of the last PDU of a data set that another one followed or may follow, its header included.
+        #: Of the last PDU of a data set that another one followed or may follow: its headers, which were found to be
+        #: right, and its length, these included.  The next PDUs are most probably like it.
+        self._prefix = b""
         self._pdu_length = 0
         self._dead = False
         #: Counts the PDUs that were begun and not complete at the end of a chunk; a watcher compares it over time.
         self.partial_serial = 0
         #: Whether the peer owes the rest of a PDU.
         self.has_partial_pdu = False
+        #: Whether the frames that were last handed over are fragments, all of them.
+        self.is_data_only = True
 
     def aligned(self, limit: int) -> int:
         """
@@ -180,6 +110,7 @@ class Framer:
         The frames that `data` completes.  An `InvalidPdu` is the last one ever.
         """
         frames: list[Frame] = []
+        self.is_data_only = True
         if self._dead:
             return frames
         try:
@@ -194,6 +125,7 @@ class Framer:
             self._held = []
             self._owed = 0
             self.has_partial_pdu = False
+            self.is_data_only = False
             frames.append(InvalidPdu(error))
             return frames
         if offset < len(data):
@@ -215,7 +147,7 @@ class Framer:
         self._owed_is_last = is_last
         self._owed = end - stop
         if stop > start:
-            frames.append(Pdv(self._owed_context, False, False, memoryview(data)[start:stop]))
+            frames.append(DataSetFragment(self._owed_context, (memoryview(data)[start:stop],), False))
         self._held = []
         self._held_length = 0
         if stop < len(data):
@@ -250,7 +182,8 @@ class Framer:
             self._hold(value[-1:])
             value = value[:-1]
         self._owed -= len(value)
-        frames.append(Pdv(self._owed_context, False, self._owed_is_last and not self._owed, memoryview(value)))
+        is_last = self._owed_is_last and not self._owed
+        frames.append(DataSetFragment(self._owed_context, (memoryview(value),), is_last))
         return len(taken)
 
     def _complete(self, data: bytes, frames: list[Frame]) -> int:
@@ -285,7 +218,7 @@ class Framer:
         """Append the frames in `data` from `offset`; set how many bytes the rest wants; return where it begins."""
         size = len(data)
         while offset < size:
-            end = self._single_pdv(data, offset, size, frames)
+            end = self._single_pdvs(data, offset, size, frames)
             if end == offset:
                 end = self._check_header(data, offset, size)
                 if end > size:
@@ -293,13 +226,15 @@ class Framer:
                 if data[offset] == _P_DATA_TF:
                     _split_pdvs(data, offset, end, frames)
                 else:
+                    self.is_data_only = False
                     frames.append(ControlPdu(data[offset], data[offset + PDU_HEADER_LENGTH : end]))
             offset = end
         return offset
 
-    def _single_pdv(self, data: bytes, start: int, size: int, frames: list[Frame]) -> int:
+    def _single_pdvs(self, data: bytes, start: int, size: int, frames: list[Frame]) -> int:
         """
-        Append what begins at `start` with a P-DATA-TF of one PDV: a fragment of a command, or a run.
+        Append what begins at `start` with a P-DATA-TF of one PDV: a fragment of a command, or as much as there is of a
+        data set.
 
         @return: its end; `start` where there is no such PDU, or not all of it.
         """
@@ -308,8 +243,24 @@ class Framer:
         context = -1
         is_last = is_long = False
         while offset + _PREFIX_LENGTH <= size:
+            prefix = self._prefix
+            if prefix and data.startswith(prefix, offset) and (not pdus or prefix[-2] == context):
+                # Most PDUs of a data set are like the one before.
+                whole = self._pdu_length
+                end = offset + whole
+                while data.startswith(prefix, end):
+                    end += whole
+                if end > size:
+                    end -= whole
+                if end > offset:
+                    pdus += (end - offset) // whole
+                    offset = end
+                    context = prefix[-2]
+                    if whole - PDU_HEADER_LENGTH > longest:
+                        longest = whole - PDU_HEADER_LENGTH
+                    continue
             pdu_type, length, pdv_length, context_id, control = _single_pdv_prefix(data, offset)
-            end: int = offset + PDU_HEADER_LENGTH + length
+            end = offset + PDU_HEADER_LENGTH + int(length)
             if (
                 pdu_type != _P_DATA_TF
                 or pdv_length + 4 != length
@@ -323,28 +274,24 @@ class Framer:
                 is_long = size - offset - _PREFIX_LENGTH >= _WORTH_SENDING and not control & COMMAND
                 break
             if control & COMMAND:
-                framed = Framed(data, start, end, length)
-                value = memoryview(data)[offset + _PREFIX_LENGTH : end]
-                frames.append(Pdv(context_id, True, control == _COMMAND_AND_LAST, value, framed))
+                value = data[offset + _PREFIX_LENGTH : end]
+                frames.append(
+                    CommandFragment(context_id, value, control == _COMMAND_AND_LAST, data, start, end, length)
+                )
                 return end
             pdus += 1
-            if not control:
-                # Most PDUs of a data set are as long as the one before.
-                prefix = data[offset : offset + _PREFIX_LENGTH]
-                whole = end - offset
-                while data.startswith(prefix, end) and end + whole <= size:
-                    end += whole
-                    pdus += 1
-                self._pdu_length = whole
             context = context_id
-            offset = end
             if length > longest:
                 longest = length
             if control:
+                offset = end
                 is_last = True
                 break
+            self._prefix = data[offset : offset + _PREFIX_LENGTH]
+            self._pdu_length = end - offset
+            offset = end
         if pdus:
-            frames.append(PdvRun(context, is_last, Framed(data, start, offset, longest, pdus)))
+            frames.append(DataSetFragment(context, (), is_last, data, start, offset, longest, pdus))
         if is_long:
             self._begin(data, offset, end, bool(control), frames)
             self.partial_serial += 1
@@ -389,9 +336,14 @@ def _split_pdvs(data: bytes, start: int, size: int, frames: list[Frame]) -> None
         end = offset + 4 + length
         if length < 2 or end > size:
             raise RemoteProtocolError("a PDV's length does not fit its P-DATA-TF")
-        is_alone = end == size and offset == start + PDU_HEADER_LENGTH
-        framed = Framed(data, start, size, size - start - PDU_HEADER_LENGTH) if is_alone else None
-        # The other six bits of the control header are never checked (PS3.8 E.2).
         value = view[offset + _PDV_HEADER.size : end]
-        frames.append(Pdv(context_id, bool(control & COMMAND), bool(control & LAST), value, framed))
+        # The other six bits of the control header are never checked (PS3.8 E.2).
+        is_last = bool(control & LAST)
+        if not control & COMMAND:
+            frames.append(DataSetFragment(context_id, (value,), is_last))
+        elif end == size and offset == start + PDU_HEADER_LENGTH:
+            longest = size - start - PDU_HEADER_LENGTH
+            frames.append(CommandFragment(context_id, bytes(value), is_last, data, start, size, longest))
+        else:
+            frames.append(CommandFragment(context_id, bytes(value), is_last))
         offset = end

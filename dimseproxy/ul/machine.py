@@ -13,7 +13,7 @@ Time is any clock in seconds; it is only compared with itself.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from dimseproxy.errors import (
     APPLICATION_CONTEXT_NOT_SUPPORTED,
@@ -25,7 +25,8 @@ from dimseproxy.errors import (
     RemoteProtocolError,
 )
 from dimseproxy.ul.codec import decode, encode
-from dimseproxy.ul.framer import ControlPdu, Framer, InvalidPdu, Pdv, PdvRun
+from dimseproxy.ul.fragments import CommandFragment, DataSetFragment
+from dimseproxy.ul.framer import ControlPdu, Framer, InvalidPdu
 from dimseproxy.ul.pdu import (
     DICOM_APPLICATION_CONTEXT,
     Abort,
@@ -38,8 +39,8 @@ from dimseproxy.ul.pdu import (
 )
 from dimseproxy.ul.state_table import NEXT_STATES, Action, Event, State, next_action
 
-#: What the user of the upper layer is told.  Data keep the shape in which they arrived.
-Indication = Pdu | Pdv | PdvRun
+#: What the user of the upper layer is told.
+Indication = Pdu | CommandFragment | DataSetFragment
 
 _PDU_EVENTS: Final[dict[type, Event]] = {
     AssociateRequest: Event.A_ASSOCIATE_RQ_PDU,
@@ -52,6 +53,7 @@ _PDU_EVENTS: Final[dict[type, Event]] = {
 
 # A plain name, for what is asked of every PDU.
 _ESTABLISHED: Final = State.ESTABLISHED
+_SENDING: Final = frozenset((State.ESTABLISHED, State.AWAITING_LOCAL_RELEASE_RESPONSE))
 _PROVIDER_ABORT = Abort(AbortSource.SERVICE_PROVIDER, AbortReason.NOT_SPECIFIED)
 
 
@@ -66,13 +68,20 @@ class UpperLayer:
         self._is_requestor = is_requestor
         self._artim = artim
         self._framer = Framer(max_pdu_length)
+        #: See `Framer`.
+        self.aligned = self._framer.aligned
         self._out: list[bytes] = []
         self._indications: list[Indication] = []
         self.state = State.IDLE
         self.deadline: float | None = None
         self.close_transport = False
+        #: Whether a P-DATA request has an action now (DT-1, AR-7).  The PDUs themselves are built by the caller, who
+        #: owns their bytes.
+        self.may_send_data = False
         #: Whether the peer owes the rest of a PDU.
         self.has_partial_pdu = False
+        #: Whether the indications that were last returned are fragments, all of them, and nothing else came of it.
+        self.is_data_only = False
         #: What a peer did wrong, where it did: for the log.
         self.violation: RemoteProtocolError | None = None
         #: The request that was rejected here, its user not asked, and why: for the log.
@@ -94,25 +103,21 @@ class UpperLayer:
 
     def receive_data(self, data: bytes, now: float) -> list[Indication]:
         """Bytes from the peer, cut anywhere."""
-        indications = self._indications
-        for frame in self._framer.receive_data(data):
-            if isinstance(frame, (PdvRun, Pdv)):
-                if self.state is _ESTABLISHED:
-                    # DT-2 without the table: this is where the megabytes pass.
-                    indications.append(frame)
-                else:
-                    self._fire(Event.P_DATA_TF_PDU, now, frame)
+        framer = self._framer
+        frames: list[Any] = framer.receive_data(data)
+        self.has_partial_pdu = framer.has_partial_pdu
+        self.is_data_only = framer.is_data_only and self.state is _ESTABLISHED
+        if self.is_data_only:
+            # DT-2 without the table: this is where the megabytes pass.
+            return frames
+        for frame in frames:
+            if isinstance(frame, (CommandFragment, DataSetFragment)):
+                self._fire(Event.P_DATA_TF_PDU, now, frame)
             elif isinstance(frame, InvalidPdu):
                 self._invalid(frame.error, now)
             else:
                 self._control(frame, now)
-        self.has_partial_pdu = self._framer.has_partial_pdu
-        self._indications = []
-        return indications
-
-    def aligned(self, limit: int) -> int:
-        """See `Framer.aligned`."""
-        return self._framer.aligned(limit)
+        return self._take_indications()
 
     def transport_closed(self, now: float) -> list[Indication]:
         """The transport connection is gone."""
@@ -133,14 +138,6 @@ class UpperLayer:
     def reject(self, rejection: Rejection, now: float) -> None:
         """A-ASSOCIATE response, rejecting."""
         self._fire(Event.A_ASSOCIATE_RESPONSE_REJECT, now, AssociateReject(rejection))
-
-    @property
-    def may_send_data(self) -> bool:
-        """
-        Whether a P-DATA request has an action now (DT-1, AR-7).  The PDUs themselves are built by the caller, who owns
-        their bytes.
-        """
-        return self.state is _ESTABLISHED or self.state is State.AWAITING_LOCAL_RELEASE_RESPONSE
 
     def request_release(self, now: float) -> None:
         """A-RELEASE request."""
@@ -210,6 +207,7 @@ class UpperLayer:
         states = NEXT_STATES[action]
         choice = self._perform(action, event, payload, now)
         self.state = states[choice]
+        self.may_send_data = self.state in _SENDING
 
     def _answer_empty_cell(self, event: Event) -> None:
         """
@@ -311,7 +309,7 @@ class UpperLayer:
         self.deadline = now + self._artim
 
     def _send(self, payload: Indication | None) -> None:
-        if payload is None or isinstance(payload, (Pdv, PdvRun)):
+        if payload is None or isinstance(payload, (CommandFragment, DataSetFragment)):
             raise LocalProtocolError("there is no PDU to send")
         self._out.append(encode(payload))
 

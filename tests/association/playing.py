@@ -38,6 +38,7 @@ from dimseproxy.ul.pdu import (
     ProposedContext,
 )
 from dimseproxy.ul.user_information import RoleSelection, UserInformation
+from tests.dimse.messages import parts_of
 
 VERIFICATION = "1.2.840.10008.1.1"
 CT = "1.2.840.10008.5.1.4.1.1.2"
@@ -184,14 +185,14 @@ def read(data: bytes) -> list[Pdu | Part]:
         if isinstance(frame, ControlPdu):
             found.append(decode(frame.pdu_type, frame.body))
             continue
-        part = assembler.receive(frame)
-        if isinstance(part, DataSetFragment):
+        for part in parts_of(assembler, frame):
+            if isinstance(part, Command):
+                found.append(part)
+                continue
             collected.append(bytes(part))
             if part.is_last:
                 found.append(fragment(b"".join(collected), context_id=part.context_id))
                 collected.clear()
-        elif part is not None:
-            found.append(part)
     return found
 
 

@@ -21,14 +21,15 @@ from dimseproxy.dimse.fragmenter import encode_parts
 from dimseproxy.dimse.parts import Command
 from dimseproxy.errors import RemoteProtocolError
 from dimseproxy.service import ProxyService
-from dimseproxy.ul.framer import ControlPdu, Framer, Pdv, PdvRun
+from dimseproxy.ul.fragments import CommandFragment, DataSetFragment
+from dimseproxy.ul.framer import ControlPdu, Framer, InvalidPdu
 from dimseproxy.ul.machine import UpperLayer
 from dimseproxy.ul.pdu import AssociateRequest, ReleaseRequest
 from dimseproxy.ul.state_table import State
 from tests.config.support import settings_of
 from tests.corpus.cases import Answer, Stage
 from tests.corpus.playing import MAX_PDU_LENGTH, accept_all
-from tests.dimse.messages import echo_rq
+from tests.dimse.messages import echo_rq, parts_of
 from tests.support.process import free_port
 from tests.ul.wire import MAXIMUM_LENGTH, RELEASE_RQ, associate_rq, p_data, pdv, proposed, user_information
 
@@ -70,17 +71,17 @@ class Outbound(Protocol):
                 if self._layer.state is State.AWAITING_LOCAL_RELEASE_RESPONSE:
                     # An abort right behind it would have ended that already.
                     self._layer.respond_release(0.0)
-            elif isinstance(indication, (Pdv, PdvRun)):
+            elif isinstance(indication, (CommandFragment, DataSetFragment)):
                 self._message(indication)
         transport.write(self._layer.data_to_send())
         if self._layer.close_transport:
             transport.loseConnection()
 
-    def _message(self, pdvs: Pdv | PdvRun) -> None:
-        part = self._assembler.receive(pdvs)
-        if isinstance(part, Command) and part.command_set.command_field == CommandField.C_ECHO_RQ:
-            response = Command(part.context_id, response_to(part.command_set, 0))
-            cast(ITCPTransport, self.transport).write(b"".join(encode_parts([response], 16384)))
+    def _message(self, fragment: CommandFragment | DataSetFragment) -> None:
+        for part in parts_of(self._assembler, fragment):
+            if isinstance(part, Command) and part.command_set.command_field == CommandField.C_ECHO_RQ:
+                response = Command(part.context_id, response_to(part.command_set, 0))
+                cast(ITCPTransport, self.transport).write(b"".join(encode_parts([response], 16384)))
 
 
 class Caller(Protocol):
@@ -172,10 +173,10 @@ class Neighbour(Protocol):
         for frame in self._framer.receive_data(data):
             if isinstance(frame, ControlPdu):
                 self._awaited.callback(frame.pdu_type)
-            elif isinstance(frame, (Pdv, PdvRun)):
-                part = self._assembler.receive(frame)
-                if isinstance(part, Command):
-                    self._echoed(part.command_set)
+            elif not isinstance(frame, InvalidPdu):
+                for part in parts_of(self._assembler, frame):
+                    if isinstance(part, Command):
+                        self._echoed(part.command_set)
 
     def _echoed(self, response: CommandSet) -> None:
         self.echoes += 1

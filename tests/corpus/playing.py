@@ -9,7 +9,7 @@ from dimseproxy.dimse.assembler import Assembler
 from dimseproxy.errors import CALLED_AE_TITLE_NOT_RECOGNIZED, AbortSource, RemoteProtocolError
 from dimseproxy.relay.access import is_title
 from dimseproxy.ul.codec import decode
-from dimseproxy.ul.framer import Pdv, PdvRun
+from dimseproxy.ul.fragments import CommandFragment, DataSetFragment
 from dimseproxy.ul.machine import Indication, UpperLayer
 from dimseproxy.ul.negotiation import inward_accept
 from dimseproxy.ul.pdu import (
@@ -107,9 +107,9 @@ class Player:
 
     def _indicated(self, indication: Indication) -> None:
         match indication:
-            case Pdv() | PdvRun():
+            case CommandFragment() | DataSetFragment():
                 try:
-                    self._assembler.receive(indication)
+                    self._assembler.receive([indication], [])
                 except RemoteProtocolError as error:
                     for each in self._layer.protocol_violation(error, 1.0):
                         self._indicated(each)

@@ -4,10 +4,23 @@ from __future__ import annotations
 
 from struct import pack
 
+from dimseproxy.dimse.assembler import Assembler
 from dimseproxy.dimse.command_set import CommandSet, Element
+from dimseproxy.dimse.parts import Part
+from dimseproxy.ul.fragments import CommandFragment, DataSetFragment
+from dimseproxy.ul.framer import Frame
 
 VERIFICATION = "1.2.840.10008.1.1"
 CT = "1.2.840.10008.5.1.4.1.1.2"
+
+
+def parts_of(assembler: Assembler, *frames: Frame) -> list[Part]:
+    """What these frames complete, all of which are fragments."""
+    fragments = [frame for frame in frames if isinstance(frame, (CommandFragment, DataSetFragment))]
+    assert len(fragments) == len(frames), frames
+    parts: list[Part] = []
+    assembler.receive(fragments, parts)
+    return parts
 
 
 def element(number: int, value: bytes, length: int | None = None, group: int = 0) -> bytes:

@@ -15,9 +15,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from dimseproxy.dimse.assembler import Assembler
 from dimseproxy.dimse.command_set import CommandField, CommandSet, Element, response_to
-from dimseproxy.dimse.parts import Command, DataSetFragment
-from dimseproxy.ul.framer import Pdv
-from tests.dimse.messages import CT, request
+from dimseproxy.dimse.parts import Command, DataSetFragment, Part
+from dimseproxy.ul.fragments import CommandFragment
+from dimseproxy.ul.framer import COMMAND, LAST
+from tests.dimse.messages import CT, parts_of, request
 from tests.ul.strategies import PROPERTY
 
 
@@ -65,12 +66,14 @@ class TheirMessageTests(SynchronousTestCase):
     def test_every_request_is_assembled(self) -> None:
         for maximum in (0, 64, 16384):
             for primitive, message_class, field, has_data in primitives():
-                parts = []
+                parts: list[Part] = []
                 assembler = Assembler({5})
                 for context_id, control, data in their_pdvs(primitive, message_class, maximum):
-                    part = assembler.receive(Pdv(context_id, bool(control & 1), bool(control & 2), memoryview(data)))
-                    if part is not None:
-                        parts.append(part)
+                    is_last = bool(control & LAST)
+                    if control & COMMAND:
+                        parts += parts_of(assembler, CommandFragment(context_id, data, is_last))
+                    else:
+                        parts += parts_of(assembler, DataSetFragment(context_id, [memoryview(data)], is_last))
                 command, *fragments = parts
                 assert isinstance(command, Command)
                 command_set = command.command_set

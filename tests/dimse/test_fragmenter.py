@@ -10,8 +10,8 @@ from dimseproxy.dimse.assembler import Assembler
 from dimseproxy.dimse.command_set import CommandSet
 from dimseproxy.dimse.fragmenter import LONGEST_OWN_PDU, encode_parts
 from dimseproxy.dimse.parts import Command, DataSetFragment, Part
-from dimseproxy.ul.framer import Framer, Pdv, PdvRun
-from tests.dimse.messages import echo_rq, store_rq
+from dimseproxy.ul.framer import Framer
+from tests.dimse.messages import echo_rq, parts_of, store_rq
 from tests.dimse.test_assembler import COMMAND, LAST, command, joined, receive
 from tests.ul.strategies import PROPERTY, chunkings
 from tests.ul.wire import p_data, pdv
@@ -142,13 +142,7 @@ class CrossingTests(SynchronousTestCase):
         stream += command(echo_rq())
         framer, assembler, crossed = Framer(200_000), Assembler({1}), b""
         for chunk in data.draw(chunkings(stream)):
-            parts = []
-            for frame in framer.receive_data(chunk):
-                assert isinstance(frame, (Pdv, PdvRun))
-                part = assembler.receive(frame)
-                if part is not None:
-                    parts.append(part)
-            crossed += sent(parts, maximum)
+            crossed += sent(parts_of(assembler, *framer.receive_data(chunk)), maximum)
         self.assertEqual(joined(receive(crossed)), joined(receive(stream)))
         if not maximum or maximum >= max(pdu_lengths(stream)):
             self.assertEqual(crossed, stream)

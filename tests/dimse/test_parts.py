@@ -35,7 +35,7 @@ class DataSetFragmentTests(SynchronousTestCase):
 
     def test_in_another_context_the_pdus_are_of_no_use(self) -> None:
         moved = received().in_context(7)
-        self.assertEqual((moved.context_id, moved.framed, bytes(moved), moved.is_last), (7, None, b"DOE^JOHN", True))
+        self.assertEqual((moved.context_id, moved.longest, bytes(moved), moved.is_last), (7, 0, b"DOE^JOHN", True))
 
     def test_equal_data_are_equal_however_they_came(self) -> None:
         self.assertEqual(received(), DataSetFragment(1, [memoryview(b"DOE^JOHN")], True))

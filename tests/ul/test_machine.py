@@ -23,7 +23,7 @@ from dimseproxy.errors import (
     RemoteProtocolError,
 )
 from dimseproxy.ul.codec import encode
-from dimseproxy.ul.framer import PdvRun
+from dimseproxy.ul.fragments import DataSetFragment
 from dimseproxy.ul.machine import Indication, UpperLayer
 from dimseproxy.ul.pdu import (
     Abort,
@@ -229,13 +229,13 @@ EFFECTS: Final[Mapping[str, Effect]] = {
     "AE-7": Effect(sent=AC_PDU),
     "AE-8": Effect(sent=RJ_PDU, artim="start"),
     "DT-1": Effect(),
-    "DT-2": Effect(indicated=("PdvRun",)),
+    "DT-2": Effect(indicated=("DataSetFragment",)),
     "AR-1": Effect(sent=RELEASE_RQ),
     "AR-2": Effect(indicated=("ReleaseRequest",)),
     "AR-3": Effect(indicated=("ReleaseResponse",), closes=True),
     "AR-4": Effect(sent=RELEASE_RP, artim="start"),
     "AR-5": Effect(artim="stop"),
-    "AR-6": Effect(indicated=("PdvRun",)),
+    "AR-6": Effect(indicated=("DataSetFragment",)),
     "AR-7": Effect(),
     "AR-8": Effect(indicated=("ReleaseRequest",)),
     "AR-9": Effect(sent=RELEASE_RP),
@@ -381,7 +381,7 @@ class ReleaseTests(SynchronousTestCase):
 
     def test_data_before_the_release_come_first(self) -> None:
         first, second = _established().receive_data(DATA_PDU + RELEASE_RQ, _NOW)
-        self.assertIsInstance(first, PdvRun)
+        self.assertIsInstance(first, DataSetFragment)
         self.assertEqual(second, ReleaseRequest())
 
 
