@@ -214,6 +214,7 @@ class Association(Protocol):
                     self._indicated(indication)
                 elif not is_broken and not self._is_over:
                     is_broken = not self._receive([indication], now)
+            self.is_within_message = layer.has_partial_pdu or self._assembler.is_within_message
         self._carry_out()
         self._answered_itself()
 

@@ -115,9 +115,14 @@ class Framer:
             return frames
         try:
             offset = 0
-            if self._owed:
+            if not self.has_partial_pdu:
+                # Nearly always, this is all of it.
+                offset = self._single_pdvs(data, 0, len(data), frames)
+                if offset == len(data) and not self._owed:
+                    return frames
+            elif self._owed:
                 offset = self._go_on(data, frames)
-            elif self._held:
+            else:
                 offset = self._complete(data, frames)
             offset = self._cut(data, offset, frames)
         except RemoteProtocolError as error:
