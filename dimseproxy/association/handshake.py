@@ -34,7 +34,6 @@ from twisted.internet.interfaces import (
 )
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.logger import Logger
-from twisted.protocols.policies import ProtocolWrapper
 from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -79,13 +78,6 @@ def why(reason: Failure) -> str:
     if text == _NO_CERTIFICATE:
         return "the peer has sent no certificate"
     return f"TLS: {text}"
-
-
-def socket_transport(transport: object) -> object:
-    """The transport with the socket, below TLS and PROXY: where buffer sizes and socket options belong."""
-    while isinstance(transport, ProtocolWrapper):
-        transport = transport.transport
-    return transport
 
 
 @implementer(IHandshakeListener)
@@ -194,6 +186,12 @@ class _HandshakeFactory(Factory):
         self._outcome(handshake, result)
 
 
+class _TLSFactory(TLSMemoryBIOFactory):
+    """TLS that encrypts at once what it is given, which is never little by little: Twisted's own waits for more."""
+
+    protocol = TLSMemoryBIOProtocol
+
+
 @implementer(IStreamServerEndpoint)
 @frozen
 class TLSServerEndpoint:
@@ -217,7 +215,7 @@ class TLSServerEndpoint:
         handshakes = _HandshakeFactory(
             protocolFactory, self.clock, self.handshake_seconds, _log_refusal, self.max_handshakes
         )
-        return self.endpoint.listen(TLSMemoryBIOFactory(self.creator, False, handshakes, self.clock))
+        return self.endpoint.listen(_TLSFactory(self.creator, False, handshakes, self.clock))
 
 
 def _log_refusal(handshake: _Handshake, result: IProtocol | HandshakeError) -> None:
@@ -265,5 +263,5 @@ class TLSClientEndpoint:
 
         completed: Deferred[IProtocol] = Deferred(cut)
         handshakes = _HandshakeFactory(protocolFactory, self.clock, self.handshake_seconds, resolve)
-        plain = self.endpoint.connect(TLSMemoryBIOFactory(self.creator, True, handshakes, self.clock))
+        plain = self.endpoint.connect(_TLSFactory(self.creator, True, handshakes, self.clock))
         return plain.addCallback(lambda _: completed)

@@ -17,9 +17,9 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from dimseproxy.association.handshake import socket_transport
 from dimseproxy.association.interfaces import Established, IAssociation, IAssociationUser, Peer
 from dimseproxy.association.protocol import Association
+from dimseproxy.association.stream import socket_transport
 from dimseproxy.dimse.parts import Part
 from dimseproxy.errors import AbortSource, AssociationAborted
 from dimseproxy.outbound.conversation import Conversation

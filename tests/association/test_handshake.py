@@ -16,8 +16,8 @@ from twisted.internet.task import deferLater
 
 from dimseproxy.association.handshake import (
     HandshakeError,
-    socket_transport,
 )
+from dimseproxy.association.stream import socket_transport
 from dimseproxy.association.tls import client_creator
 from tests.association import certificates
 from tests.association.certificates import Identity

@@ -26,6 +26,7 @@ from dimseproxy.association.stream import (
     ByteStream,
     SocketStream,
     TransportStream,
+    socket_transport,
     stream_over,
 )
 from dimseproxy.association.tls import client_creator, server_creator
@@ -429,10 +430,16 @@ class TLSStreamTests(_StreamTests, TestCase):
         self.assertIsInstance(self.near.stream, TransportStream)
 
     @asynchronous
-    async def test_reads_large_pieces(self) -> None:
+    async def test_what_it_encrypts_is_sent_at_once(self) -> None:
         await self._connect()
-        tls: Any = self.near.transport
-        self.assertEqual(tls.transport.bufferSize, READ_SIZE)
+        self.near.stream.write([b"abc"])
+        # Nothing of it waits for the reactor's next turn: the peer's socket has it, a record of TLS 1.3.
+        self.assertEqual(len(self._socket(self.far).recv(READ_SIZE, socket.MSG_PEEK)), 5 + 3 + 1 + 16)
+
+    @asynchronous
+    async def test_the_socket_below_is_found(self) -> None:
+        await self._connect()
+        self.assertIsInstance(socket_transport(self.near.transport), tcp.Connection)
 
 
 class ChoiceTests(TestCase):
