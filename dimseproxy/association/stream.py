@@ -455,6 +455,7 @@ class SocketStream:
         if not self._handed_back:
             self._handed_back = True
             self._is_reading = False
-            self._pending.clear()
             self._reactor.removeReader(self)
-            self._reactor.removeWriter(self)
+            if self._pending:
+                self._pending.clear()
+                self._reactor.removeWriter(self)

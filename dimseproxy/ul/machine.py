@@ -13,6 +13,7 @@ Time is any clock in seconds; it is only compared with itself.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from dimseproxy.errors import (
@@ -205,8 +206,8 @@ class UpperLayer:
             self._answer_empty_cell(event)
             return
         states = NEXT_STATES[action]
-        choice = self._perform(action, event, payload, now)
-        self.state = states[choice]
+        choice = _PERFORMING[action](self, event, payload, now)
+        self.state = states[choice or 0]
         self.may_send_data = self.state in _SENDING
 
     def _answer_empty_cell(self, event: Event) -> None:
@@ -223,66 +224,83 @@ class UpperLayer:
             return
         raise LocalProtocolError(f"{event.name} has no action in {self.state.value}")
 
-    def _perform(self, action: Action, event: Event, payload: Indication | None, now: float) -> int:
-        """Carry the action out; return which of its next states follows."""
-        match action:
-            case Action.INDICATE_P_DATA | Action.INDICATE_P_DATA_DURING_RELEASE:
-                self._indicate(payload)
-            case Action.OPEN_TRANSPORT | Action.SEND_P_DATA | Action.SEND_P_DATA_DURING_RELEASE:
-                pass  # the caller's own doing
-            case Action.SEND_ASSOCIATE_RQ:
-                self._send(payload)
-            case Action.SEND_ASSOCIATE_AC:
-                self._send(payload)
-            case Action.CONFIRM_ACCEPTANCE | Action.INDICATE_RELEASE | Action.CONFIRM_RELEASE:
-                self._indicate(payload)
-            case Action.CONFIRM_REJECTION | Action.CONFIRM_RELEASE_AND_CLOSE:
-                self._indicate(payload)
-                self.close_transport = True
-            case Action.START_ARTIM:
-                self._start_artim(now)
-            case Action.INDICATE_OR_REJECT_REQUEST:
-                return self._indicate_or_reject(payload, now)
-            case Action.SEND_ASSOCIATE_RJ:
-                self._send(payload)
-                self._start_artim(now)
-            case Action.SEND_RELEASE_RQ:
-                self._send(ReleaseRequest())
-            case Action.SEND_RELEASE_RP:
-                self._send(ReleaseResponse())
-                self._start_artim(now)
-            case Action.SEND_RELEASE_RP_IN_COLLISION:
-                self._send(ReleaseResponse())
-            case Action.INDICATE_RELEASE_COLLISION:
-                self._indicate(payload)
-                return 0 if self._is_requestor else 1
-            case Action.STOP_ARTIM | Action.FORGET_TRANSPORT:
-                self.deadline = None
-            case Action.SEND_USER_ABORT:
-                # What the peer sent wrong before there was an association is answered by the user part (PS3.8 AA-1).
-                abort = payload if event is Event.A_ABORT_REQUEST else Abort(AbortSource.SERVICE_USER, 0)
-                self._send(abort)
-                self._start_artim(now)
-            case Action.CLOSE_TRANSPORT:
-                self.deadline = None
-                self.close_transport = True
-            case Action.INDICATE_ABORT_AND_CLOSE:
-                self._indicate(payload)
-                self.close_transport = True
-            case Action.INDICATE_PROVIDER_ABORT:
-                self._indicate(_PROVIDER_ABORT)
-            case Action.IGNORE_PDU:
-                pass
-            case Action.SEND_ABORT_AGAIN:
-                self._send(self._provider_abort(event, payload))
-            case Action.SEND_PROVIDER_ABORT:
-                abort = self._provider_abort(event, payload)
-                self._send(abort)
-                self._indicate(abort)
-                self._start_artim(now)
-        return 0
+    # The actions: each returns which of its next states follows, nothing for the first
 
-    def _indicate_or_reject(self, payload: Indication | None, now: float) -> int:
+    def _do_nothing(self, event: Event, payload: Indication | None, now: float) -> None:
+        """AA-6; and AE-1, DT-1 and AR-7, which the caller carries out."""
+
+    def _send_what_is_given(self, event: Event, payload: Indication | None, now: float) -> None:
+        """AE-2, AE-7."""
+        self._send(payload)
+
+    def _send_rejection(self, event: Event, payload: Indication | None, now: float) -> None:
+        """AE-8."""
+        self._send(payload)
+        self._start_artim(now)
+
+    def _send_release_rq(self, event: Event, payload: Indication | None, now: float) -> None:
+        """AR-1."""
+        self._send(ReleaseRequest())
+
+    def _send_release_rp(self, event: Event, payload: Indication | None, now: float) -> None:
+        """AR-4."""
+        self._send(ReleaseResponse())
+        self._start_artim(now)
+
+    def _send_release_rp_in_collision(self, event: Event, payload: Indication | None, now: float) -> None:
+        """AR-9."""
+        self._send(ReleaseResponse())
+
+    def _indicate_what_came(self, event: Event, payload: Indication | None, now: float) -> None:
+        """AE-3, DT-2, AR-2, AR-6, AR-10."""
+        self._indicate(payload)
+
+    def _indicate_and_close(self, event: Event, payload: Indication | None, now: float) -> None:
+        """AE-4, AR-3, AA-3."""
+        self._indicate(payload)
+        self.close_transport = True
+
+    def _indicate_collision(self, event: Event, payload: Indication | None, now: float) -> int:
+        """AR-8."""
+        self._indicate(payload)
+        return 0 if self._is_requestor else 1
+
+    def _wait_for_request(self, event: Event, payload: Indication | None, now: float) -> None:
+        """AE-5."""
+        self._start_artim(now)
+
+    def _forget_artim(self, event: Event, payload: Indication | None, now: float) -> None:
+        """AR-5, AA-5."""
+        self.deadline = None
+
+    def _close(self, event: Event, payload: Indication | None, now: float) -> None:
+        """AA-2."""
+        self.deadline = None
+        self.close_transport = True
+
+    def _send_user_abort(self, event: Event, payload: Indication | None, now: float) -> None:
+        """AA-1."""
+        # What the peer sent wrong before there was an association is answered by the user part.
+        self._send(payload if event is Event.A_ABORT_REQUEST else Abort(AbortSource.SERVICE_USER, 0))
+        self._start_artim(now)
+
+    def _indicate_provider_abort(self, event: Event, payload: Indication | None, now: float) -> None:
+        """AA-4."""
+        self._indicate(_PROVIDER_ABORT)
+
+    def _send_abort_again(self, event: Event, payload: Indication | None, now: float) -> None:
+        """AA-7."""
+        self._send(self._provider_abort(event, payload))
+
+    def _send_provider_abort(self, event: Event, payload: Indication | None, now: float) -> None:
+        """AA-8."""
+        abort = self._provider_abort(event, payload)
+        self._send(abort)
+        self._indicate(abort)
+        self._start_artim(now)
+
+    def _indicate_or_reject(self, event: Event, payload: Indication | None, now: float) -> int:
+        """AE-6."""
         if not isinstance(payload, AssociateRequest):
             raise LocalProtocolError("AE-6 without an A-ASSOCIATE-RQ")
         self.deadline = None
@@ -317,3 +335,35 @@ class UpperLayer:
         if payload is None:
             raise LocalProtocolError("there is nothing to indicate")
         self._indications.append(payload)
+
+
+_PERFORMING: Final[dict[Action, Callable[[UpperLayer, Event, Indication | None, float], int | None]]] = {
+    Action.OPEN_TRANSPORT: UpperLayer._do_nothing,
+    Action.SEND_ASSOCIATE_RQ: UpperLayer._send_what_is_given,
+    Action.CONFIRM_ACCEPTANCE: UpperLayer._indicate_what_came,
+    Action.CONFIRM_REJECTION: UpperLayer._indicate_and_close,
+    Action.START_ARTIM: UpperLayer._wait_for_request,
+    Action.INDICATE_OR_REJECT_REQUEST: UpperLayer._indicate_or_reject,
+    Action.SEND_ASSOCIATE_AC: UpperLayer._send_what_is_given,
+    Action.SEND_ASSOCIATE_RJ: UpperLayer._send_rejection,
+    Action.SEND_P_DATA: UpperLayer._do_nothing,
+    Action.INDICATE_P_DATA: UpperLayer._indicate_what_came,
+    Action.SEND_RELEASE_RQ: UpperLayer._send_release_rq,
+    Action.INDICATE_RELEASE: UpperLayer._indicate_what_came,
+    Action.CONFIRM_RELEASE_AND_CLOSE: UpperLayer._indicate_and_close,
+    Action.SEND_RELEASE_RP: UpperLayer._send_release_rp,
+    Action.STOP_ARTIM: UpperLayer._forget_artim,
+    Action.INDICATE_P_DATA_DURING_RELEASE: UpperLayer._indicate_what_came,
+    Action.SEND_P_DATA_DURING_RELEASE: UpperLayer._do_nothing,
+    Action.INDICATE_RELEASE_COLLISION: UpperLayer._indicate_collision,
+    Action.SEND_RELEASE_RP_IN_COLLISION: UpperLayer._send_release_rp_in_collision,
+    Action.CONFIRM_RELEASE: UpperLayer._indicate_what_came,
+    Action.SEND_USER_ABORT: UpperLayer._send_user_abort,
+    Action.CLOSE_TRANSPORT: UpperLayer._close,
+    Action.INDICATE_ABORT_AND_CLOSE: UpperLayer._indicate_and_close,
+    Action.INDICATE_PROVIDER_ABORT: UpperLayer._indicate_provider_abort,
+    Action.FORGET_TRANSPORT: UpperLayer._forget_artim,
+    Action.IGNORE_PDU: UpperLayer._do_nothing,
+    Action.SEND_ABORT_AGAIN: UpperLayer._send_abort_again,
+    Action.SEND_PROVIDER_ABORT: UpperLayer._send_provider_abort,
+}
