@@ -368,10 +368,11 @@ class SocketStream:
                 return _LOST
             if not data:
                 return _DONE
-            if self._quickack is not None and len(data) < HIGH_WATER:
-                # Linux forgets it; without it a peer with Nagle's algorithm waits 40 ms for our ACK of a small write.
-                self._socket.setsockopt(socket.IPPROTO_TCP, self._quickack, 1)
             user.dataReceived(data)
+            if self._quickack is not None and len(data) < HIGH_WATER and not self._handed_back:
+                # Linux forgets it; without it a peer with Nagle's algorithm waits 40 ms for our ACK of a small write.
+                # First what came goes on: an ACK costs as much as that.
+                self._socket.setsockopt(socket.IPPROTO_TCP, self._quickack, 1)
             if not self._is_reading or not user.is_within_message:
                 return None
         return None
