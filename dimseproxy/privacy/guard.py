@@ -7,7 +7,7 @@ values that the very same data set gave away.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Generator, Iterable
+from collections.abc import Collection, Generator, Iterable, Mapping
 from contextlib import suppress
 from itertools import islice
 from typing import Final
@@ -57,7 +57,7 @@ class Guard:
     """
 
     def __init__(self, own: Collection[str] = ()) -> None:
-        self._own = "\n".join(own).upper()
+        self._own = "\n".join(own).upper() if own else ""
         #: Needles in upper case, with whether they count at their left and right end inside of a longer word or number.
         self._needles: dict[bytes, tuple[bool, bool]] = {}
         self._forgotten: set[bytes] = set()
@@ -95,15 +95,26 @@ class Guard:
         self._forgotten.add(needle)
         self._needles.pop(needle, None)
 
-    def told(self, texts: Iterable[str]) -> Guard:
-        """One that looks for these values as well, and leaves this one as it is."""
+    def needles_of(self, text: str) -> dict[bytes, tuple[bool, bool]]:
+        """What is looked for of an identifier, for `told`."""
         other = Guard()
         other._own = self._own
-        other._needles = self._needles.copy()
-        for text in texts:
-            other.add(text)
+        other.add(text)
+        return other._needles
+
+    def told(self, identifiers: Iterable[Mapping[bytes, tuple[bool, bool]]]) -> Guard:
+        """
+        One that looks for these identifiers as well, and leaves this one as it is.
+
+        @param identifiers: what this one looks for of each: see `needles_of`.
+        """
+        other = Guard()
+        other._own = self._own
+        needles = other._needles = self._needles.copy()
+        for identifier in identifiers:
+            needles.update(identifier)
         for needle in self._forgotten:
-            other._needles.pop(needle, None)
+            needles.pop(needle, None)
         return other
 
     def search(self, pieces: Iterable[bytes | memoryview], ours: Iterable[str] = ()) -> Search | None:
@@ -180,7 +191,7 @@ class Guard:
             return
         if text.isascii():
             anywhere = len(text) > (MAX_NUMBER_LENGTH if text.isdigit() else MAX_WORD_LENGTH)
-            self._needles[text.encode("ascii").upper()] = (anywhere, anywhere)
+            self._needles[upper.encode("ascii")] = (anywhere, anywhere)
             return
         found = set()
         with suppress(values.Unreadable):

@@ -57,7 +57,25 @@ class Run:
     written: bytes = field(repr=False)
 
 
-@frozen
+@define(eq=False)
+class Named:
+    """
+    What a named element says.
+
+    @ivar raw: the element, header and all.
+    @ivar needles: what the guard looks for of it.
+    @ivar pseudonym: the one that `written` was made with.
+    @ivar written: as it leaves, with that pseudonym.
+    """
+
+    raw: bytes = field(repr=False)
+    identity: Identity
+    needles: Mapping[bytes, tuple[bool, bool]] = field(repr=False)
+    pseudonym: str | None = field(default=None, repr=False)
+    written: bytes = field(default=b"", repr=False)
+
+
+@define(eq=False)
 class Name:
     """
     A named element.
@@ -66,6 +84,7 @@ class Name:
     @ivar kind: of its value.
     @ivar vr_out: the VR that it is written with: UN where it came so, whatever the dictionary says.
     @ivar read_as: the VR that its value is read as.
+    @ivar last: what it said in the last head: of a study, a series, it is the same in the next one.
     """
 
     start: bytes
@@ -75,6 +94,7 @@ class Name:
     vr_out: str
     kind: Kind
     read_as: str
+    last: Named | None = field(default=None, repr=False)
 
 
 @define(eq=False)
@@ -83,24 +103,22 @@ class RecognisedHead:
     A head that is the one that is remembered, but for free and named values.
 
     @ivar raw: the head.
-    @ivar pieces: what is written for it, with the named elements in their places.
-    @ivar names: the named elements and what they name.
-    @ivar bulk_length: of the bulk value behind it, in bytes.
+    @ivar pieces: what is written for it; nothing yet in the places of the named elements.
+    @ivar names: the named elements: their places among the pieces, and what they say.
     """
 
     raw: bytes = field(repr=False)
-    pieces: list[bytes | Element] = field(repr=False)
-    names: list[tuple[Element, Identity]] = field(repr=False)
+    pieces: list[bytes] = field(repr=False)
+    names: list[tuple[int, Name, Named]] = field(repr=False)
     head: RememberedHead = field(repr=False)
     _pseudonyms: Mapping[Identity, str] = field(factory=dict, repr=False, init=False)
 
-    @property
-    def bulk_length(self) -> int:
-        return self.head.bulk_length
-
     def wanted(self) -> set[Identity]:
         """The originals of the head, fixed and named ones."""
-        return {*self.head.pseudonyms, *(identity for _, identity in self.names)}
+        wanted = set(self.head.pseudonyms)
+        for _, _, named in self.names:
+            wanted.add(named.identity)
+        return wanted
 
     def written(self, pseudonyms: Mapping[Identity, str]) -> bytes | None:
         """
@@ -111,22 +129,23 @@ class RecognisedHead:
         @raise OperationRefused: a pseudonym does not fit where it is to stand.
         """
         self._pseudonyms = pseudonyms
-        fixed = self.head.pseudonyms
-        if any(pseudonyms.get(identity) != fixed[identity] for identity in fixed):
-            self.head.is_stale = True
+        head, pieces = self.head, self.pieces
+        if not head.pseudonyms.items() <= pseudonyms.items():
+            head.is_stale = True
             return None
-        for element, identity in self.names:
-            if identity not in pseudonyms:
+        for place, name, named in self.names:
+            pseudonym = pseudonyms.get(named.identity)
+            if pseudonym is None:
                 return None
-            pseudonym = pseudonyms[identity]
-            values.check_pseudonym("UI" if identity.kind.is_uid else element.vr, pseudonym)
-            element.replace(pseudonym.encode("ascii"))
-        written = self.head.layout.written
-        return b"".join(piece if isinstance(piece, bytes) else written(piece) for piece in self.pieces)
+            if pseudonym != named.pseudonym:
+                named.written = head.written(name, pseudonym)
+                named.pseudonym = pseudonym
+            pieces[place] = named.written
+        return b"".join(pieces)
 
     def search(self, pieces: Iterable[bytes | memoryview]) -> Search | None:
         """As `Pseudonymisation.search`, where there is a guard."""
-        guard = self.head.guard.told(identity.value for _, identity in self.names)
+        guard = self.head.guard.told([named.needles for _, _, named in self.names])
         return guard.search(pieces, self._pseudonyms.values())
 
 
@@ -168,15 +187,16 @@ class RememberedHead:
         @param views: how it begins: the head must be whole in them.
         """
         data = beginning_of(views, self.length + _SLACK)
-        pieces: list[bytes | Element] = []
-        names: list[tuple[Element, Identity]] = []
+        pieces: list[bytes] = []
+        names: list[tuple[int, Name, Named]] = []
         splits: list[tuple[int, list[Run]]] = []
         at = 0
         for place, part in enumerate(self._parts):
             if isinstance(part, Run):
-                if data.startswith(part.raw, at):
+                raw = part.raw
+                if data.startswith(raw, at):
                     pieces.append(part.written)
-                    at += len(part.raw)
+                    at += len(raw)
                     continue
                 followed = self._follow(part, data, at, pieces)
                 if followed is None:
@@ -184,19 +204,20 @@ class RememberedHead:
                 at, differing = followed
                 splits.append((place, _split(part, differing)))
             else:
-                value = self._value(part.start, part.header_length, data, at)
-                named = None if value is None else self._named(part, value)
-                if value is None or named is None:
-                    return None
-                pieces.append(named[0])
-                names.append(named)
-                at += part.header_length + len(value)
+                named = part.last
+                if named is None or not data.startswith(named.raw, at):
+                    named = part.last = self._named(part, data, at)
+                    if named is None:
+                        return None
+                names.append((len(pieces), part, named))
+                pieces.append(b"")
+                at += len(named.raw)
         # What differed once differs again in the next one: it becomes a run of its own.
         for place, runs in reversed(splits):
             self._parts[place : place + 1] = runs
         return RecognisedHead(data[:at], pieces, names, self)
 
-    def _follow(self, run: Run, data: bytes, at: int, pieces: list[bytes | Element]) -> tuple[int, set[int]] | None:
+    def _follow(self, run: Run, data: bytes, at: int, pieces: list[bytes]) -> tuple[int, set[int]] | None:
         """Go through a run that has not the same bytes: where it ends, and which of its elements differ."""
         differing = set()
         for index, part in enumerate(run.parts):
@@ -225,11 +246,27 @@ class RememberedHead:
         end = at + header_length + length
         return data[at + header_length : end] if length <= MAX_HELD_VALUE and end <= len(data) else None
 
-    def _named(self, name: Name, value: bytes) -> tuple[Element, Identity] | None:
+    def _named(self, name: Name, data: bytes, at: int) -> Named | None:
+        """What a named element says here; None where it is another element, or has not one value that is mapped."""
+        value = self._value(name.start, name.header_length, data, at)
+        if value is None:
+            return None
         text = single_value(value, name.kind, name.read_as, self._level.character_sets)
         if text is None:
             return None
-        return Element(name.tag, name.vr, value, self._level, name.vr_out), Identity(name.kind, text)
+        raw = data[at : at + name.header_length + len(value)]
+        return Named(raw, Identity(name.kind, text), self.guard.needles_of(text))
+
+    def written(self, name: Name, pseudonym: str) -> bytes:
+        """
+        A named element with a pseudonym.
+
+        @raise OperationRefused: the pseudonym does not fit.
+        """
+        values.check_pseudonym("UI" if name.kind.is_uid else name.vr, pseudonym)
+        element = Element(name.tag, name.vr, b"", self._level, name.vr_out)
+        element.replace(pseudonym.encode("ascii"))
+        return self.layout.written(element)
 
 
 def beginning_of(views: Iterable[memoryview], most: int) -> bytes:

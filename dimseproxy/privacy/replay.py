@@ -167,7 +167,7 @@ class Replay:
                 self._bulk.append(view[skipped:])
         self._is_last_fed = is_last
         fed = self._left + sum(map(len, self._bulk))
-        if fed > self._head.bulk_length or (is_last and fed != self._head.bulk_length):
+        if fed > self._head.head.bulk_length or (is_last and fed != self._head.head.bulk_length):
             self.instead = self._see_whole()
 
     def work(self, budget: int = 0) -> bool:
@@ -198,7 +198,7 @@ class Replay:
 
     @property
     def opaque(self) -> int:
-        return self._head.bulk_length - self._left if self._has_head_left and not self._bulk else 0
+        return self._head.head.bulk_length - self._left if self._has_head_left and not self._bulk else 0
 
     def pass_opaque(self, count: int) -> None:
         if not 0 <= count <= self.opaque:
