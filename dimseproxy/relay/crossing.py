@@ -131,6 +131,7 @@ class Way:
     ) -> None:
         self._message_for = message_for
         self.privacy = privacy
+        self.maps_instances = privacy.maps_instances
         self.direction = direction
         self.transfer_syntaxes = transfer_syntaxes
         self.number = number
@@ -207,12 +208,11 @@ class Way:
         messages = self._messages
         while messages:
             first = messages[0]
-            if first.is_void:
-                first.ready = []
             if first.ready:
-                ready.extend(first.ready)
-                first.ready = []
-                first.has_left = True
+                parts, first.ready = first.ready, []
+                if not first.is_void:
+                    ready += parts
+                    first.has_left = True
             if not first.is_over:
                 break
             messages.popleft()
