@@ -48,7 +48,7 @@ class Part:
     is_kept: bool = False
 
 
-@frozen
+@frozen(eq=False)
 class Run:
     """Elements in a row that are fixed or free."""
 
@@ -177,7 +177,7 @@ class RememberedHead:
         self.bulk_length = bulk_length
         self.is_stale = False
         self._level = level
-        self._parts = list(parts)
+        self._parts: list[Run | Part | Name] = list(parts)
         self.length = length
 
     def recognise(self, views: Iterable[memoryview]) -> RecognisedHead | None:
@@ -189,21 +189,10 @@ class RememberedHead:
         data = beginning_of(views, self.length + _SLACK)
         pieces: list[bytes] = []
         names: list[tuple[int, Name, Named]] = []
-        splits: list[tuple[int, list[Run]]] = []
+        splits: list[tuple[int, list[Run | Part]]] = []
         at = 0
-        for place, part in enumerate(self._parts):
-            if isinstance(part, Run):
-                raw = part.raw
-                if data.startswith(raw, at):
-                    pieces.append(part.written)
-                    at += len(raw)
-                    continue
-                followed = self._follow(part, data, at, pieces)
-                if followed is None:
-                    return None
-                at, differing = followed
-                splits.append((place, _split(part, differing)))
-            else:
+        for part in self._parts:
+            if isinstance(part, Name):
                 named = part.last
                 if named is None or not data.startswith(named.raw, at):
                     named = part.last = self._named(part, data, at)
@@ -212,9 +201,24 @@ class RememberedHead:
                 names.append((len(pieces), part, named))
                 pieces.append(b"")
                 at += len(named.raw)
-        # What differed once differs again in the next one: it becomes a run of its own.
-        for place, runs in reversed(splits):
-            self._parts[place : place + 1] = runs
+            elif data.startswith(part.raw, at):
+                pieces.append(part.written)
+                at += len(part.raw)
+            elif isinstance(part, Run):
+                followed = self._follow(part, data, at, pieces)
+                if followed is None:
+                    return None
+                at, differing = followed
+                splits.append((self._parts.index(part), _split(part, differing)))
+            else:
+                end = self._end_of(part, data, at)
+                if not end:
+                    return None
+                pieces.append(data[at:end] if part.is_kept else part.written)
+                at = end
+        # What differed once differs again in the next one.
+        for place, parts in reversed(splits):
+            self._parts[place : place + 1] = parts
         return RecognisedHead(data[:at], pieces, names, self)
 
     def _follow(self, run: Run, data: bytes, at: int, pieces: list[bytes]) -> tuple[int, set[int]] | None:
@@ -225,37 +229,36 @@ class RememberedHead:
                 pieces.append(part.written)
                 at += len(part.raw)
                 continue
-            value = self._value(part.start, part.header_length, data, at) if part.start else None
-            if value is None:
+            end = self._end_of(part, data, at)
+            if not end:
                 return None
-            end = at + part.header_length + len(value)
             pieces.append(data[at:end] if part.is_kept else part.written)
             differing.add(index)
             at = end
         return at, differing
 
-    def _value(self, start: bytes, header_length: int, data: bytes, at: int) -> bytes | None:
-        """The value of the element here; None where it is another element, or not whole."""
-        if not data.startswith(start, at) or at + header_length > len(data):
-            return None
-        layout = self.layout
+    def _end_of(self, part: Part | Name, data: bytes, at: int) -> int:
+        """Where a free or named element ends that is here; 0 where it is another element, or not whole."""
+        header_length = part.header_length
+        begin = at + header_length
+        if not header_length or begin > len(data) or not data.startswith(part.start, at):
+            return 0
         if header_length == 12:
-            (length,) = layout.long_length.unpack_from(data, at + 8)
+            (length,) = self.layout.long_length.unpack_from(data, at + 8)
         else:
-            length = layout.header.unpack_from(data, at)[-1]
-        end = at + header_length + length
-        return data[at + header_length : end] if length <= MAX_HELD_VALUE and end <= len(data) else None
+            length = self.layout.header.unpack_from(data, at)[-1]
+        end: int = begin + length
+        return end if length <= MAX_HELD_VALUE and end <= len(data) else 0
 
     def _named(self, name: Name, data: bytes, at: int) -> Named | None:
         """What a named element says here; None where it is another element, or has not one value that is mapped."""
-        value = self._value(name.start, name.header_length, data, at)
-        if value is None:
+        end = self._end_of(name, data, at)
+        if not end:
             return None
-        text = single_value(value, name.kind, name.read_as, self._level.character_sets)
+        text = single_value(data[at + name.header_length : end], name.kind, name.read_as, self._level.character_sets)
         if text is None:
             return None
-        raw = data[at : at + name.header_length + len(value)]
-        return Named(raw, Identity(name.kind, text), self.guard.needles_of(text))
+        return Named(data[at:end], Identity(name.kind, text), self.guard.needles_of(text))
 
     def written(self, name: Name, pseudonym: str) -> bytes:
         """
@@ -286,17 +289,17 @@ def run_of(parts: Iterable[Part]) -> Run:
     return Run(parts, b"".join(part.raw for part in parts), b"".join(part.written for part in parts))
 
 
-def _split(run: Run, apart: set[int]) -> list[Run]:
-    """A run as several, where each of these elements is one of its own."""
-    runs: list[Run] = []
+def _split(run: Run, apart: set[int]) -> list[Run | Part]:
+    """A run as several, with each of these elements by itself."""
+    split: list[Run | Part] = []
     together: list[Part] = []
     for index, part in enumerate(run.parts):
         if index not in apart:
             together.append(part)
             continue
-        runs += [run_of(together), run_of((part,))] if together else [run_of((part,))]
+        split += [run_of(together), part] if together else [part]
         together = []
-    return [*runs, run_of(together)] if together else runs
+    return [*split, run_of(together)] if together else split
 
 
 def single_value(value: bytes, kind: Kind, vr: str, character_sets: bytes) -> str | None:
