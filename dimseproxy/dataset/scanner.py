@@ -112,6 +112,8 @@ class Scanner(Window):
                     self._end_value()
             elif frame.mode is Mode.ELEMENTS:
                 if not frame.drops:
+                    # What has just come is run through from its first element on.
+                    self._have(8)
                     budget = self._run_on(frame, budget)
                     if budget <= 0:
                         break
@@ -167,7 +169,8 @@ class Scanner(Window):
             bound = self._replaced
         append, edit, drop, swap = self._out.pieces.append, self._editor.edit, Treatment.DROP, Treatment.SWAP
         private, drops_private = self._editor.private, self._drops_private
-        header_length_of, notable, longest = PLAIN_HEADER_LENGTHS.get, NOTABLE, MAX_HELD_VALUE
+        header_length_of, notable = PLAIN_HEADER_LENGTHS.get, NOTABLE
+        longest = min(MAX_HELD_VALUE, self._limits.edited_value)
         held = 0
         header_length, left = 8, budget
         while left > 0 and at + 8 <= limit:
