@@ -145,11 +145,12 @@ class Vault:
         if self._journalled is not None and len(self._pending) >= MOST_PENDING:
             return Deferred.fromCoroutine(self._when_there_is_room(originals))
         try:
-            if not self._opened().is_inherited:
-                return succeed(self._answer(originals, {}))
+            state = self._opened()
+            if not state.is_inherited:
+                return succeed(self._answer(state, originals, {}))
             known, strangers = self._sorted(originals)
             if not strangers:
-                return succeed(self._answer(originals, known))
+                return succeed(self._answer(state, originals, known))
         except (SourceUnavailable, SourceRefused) as error:
             return fail(error)
         return Deferred.fromCoroutine(self._look_up(originals, known, strangers))
@@ -231,14 +232,14 @@ class Vault:
             raise SourceUnavailable("the vault is not open")
         return self._state
 
-    def _answer(self, originals: Collection[Identity], found: Mapping[Place, str]) -> Pseudonyms:
+    def _answer(self, state: VaultState, originals: Collection[Identity], found: Mapping[Place, str]) -> Pseudonyms:
         """
         @param found: pseudonyms that are in the table.
         """
         values = {}
         waiting: list[Entry] = []
         fresh: list[Entry] = []
-        recent, uid = self._pseudonyms.get, self._opened().uids.pseudonym
+        recent, uid = self._pseudonyms.get, state.uids.pseudonym
         try:
             for identity in originals:
                 namespace, original, tail = _original(identity)
@@ -329,7 +330,7 @@ class Vault:
             raise _as_source_error(error) from None
         for original, pseudonym in found.items():
             self._pseudonyms.put(original.key, pseudonym)
-        return self._answer(originals, {**known, **found})
+        return self._answer(self._opened(), originals, {**known, **found})
 
     async def _originals_of(self, pseudonyms: Collection[Identity]) -> Mapping[Identity, str]:
         state = self._opened()
