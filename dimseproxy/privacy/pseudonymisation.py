@@ -16,7 +16,6 @@ from dimseproxy.dimse.status import Status
 from dimseproxy.errors import OperationRefused
 from dimseproxy.privacy import burned_in, dates, values
 from dimseproxy.privacy.clean import clean
-from dimseproxy.privacy.dummies import dummy
 from dimseproxy.privacy.guard import Guard, Known, Search
 from dimseproxy.privacy.identity import Identity, Kind
 from dimseproxy.privacy.method import method_attributes
@@ -39,6 +38,7 @@ from dimseproxy.privacy.plans import (
     ActionPlan,
     Plans,
     action_of,
+    settle,
 )
 from dimseproxy.privacy.policy import Action, Policy
 from dimseproxy.privacy.private import PrivateRules
@@ -133,7 +133,7 @@ class Pseudonymisation:
         if isinstance(plan, ActionPlan):
             if tag in plan.settled:
                 absent = tag in TYPE_3_AT_TOP and level.parent is None and self._purpose is Purpose.OBJECT
-                _settle(element, Action.REMOVE if absent else plan.settled[tag])
+                settle(element, Action.REMOVE if absent else plan.settled[tag])
                 return
             action = plan.actions.get(tag) or plan.action(tag)
         else:
@@ -165,7 +165,7 @@ class Pseudonymisation:
         elif action is Action.REPLACE:
             self._write(element)
         else:
-            _settle(element, action)
+            settle(element, action)
 
     def wanted(self) -> set[Identity]:
         """The originals that were met since this was last asked: each is handed out once, and then to be answered."""
@@ -270,7 +270,7 @@ class Pseudonymisation:
         if kept.strip("\\"):
             element.replace(cleaned)
         else:
-            _settle(element, self._plans.fallback(element.tag))
+            settle(element, self._plans.fallback(element.tag))
 
     # -- the data set
 
@@ -298,7 +298,7 @@ class Pseudonymisation:
             element.replace(moved)
             self._known.days.update(day[:8] for day in moved.decode("ascii").split("\\"))
         else:
-            _settle(element, self._policy.rule(element.tag).fallback)
+            settle(element, self._policy.rule(element.tag).fallback)
 
     def _derive_age(self, element: Element) -> None:
         on = next(filter(None, map(self._noted.text, DATES)), "")
@@ -307,7 +307,7 @@ class Pseudonymisation:
         if age is not None:
             element.replace(age.encode("ascii"))
         else:
-            _settle(element, self._policy.rule(element.tag).fallback)
+            settle(element, self._policy.rule(element.tag).fallback)
 
     def _look_for_text(self) -> None:
         """
@@ -393,16 +393,6 @@ def _refuse_elsewhere(element: Element) -> None:
 
 def _keep(element: Element) -> None:
     element.replace(element.value)
-
-
-def _settle(element: Element, action: Action) -> None:
-    """Take out an element's value in the way that C{REMOVE}, C{EMPTY} or C{DUMMY} say."""
-    if action is Action.REMOVE:
-        element.replace(None)
-    elif action is Action.DUMMY:
-        element.replace(dummy(element.tag, element.vr, element.encoding.is_little_endian))
-    else:
-        element.replace(b"")
 
 
 def _refused(comment: str) -> OperationRefused:
