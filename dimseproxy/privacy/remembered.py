@@ -6,7 +6,7 @@ same is written again; comparing them costs next to nothing.  Three kinds of ele
 
 - *Free*: dropped, kept or settled by its tag alone.  The value may differ.
 - *Named*: a value of the data set itself with a pseudonym that nothing else depends on, such as the SOP Instance UID.
-  It is read and looked up each time.
+  It is looked up and guarded each time, and read where it is another one than in the last head.
 - *Fixed*: everything else, all that says who the patient is and when, all sequences.  Not a byte may differ, nor may
   any pseudonym in it: they are looked up each time, too.  So nothing of a patient is written for another.
 
