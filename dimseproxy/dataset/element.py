@@ -9,6 +9,7 @@ from typing import Final, Protocol
 from attrs import Factory, define, field, frozen
 
 from dimseproxy.dataset.encoding import Encoding
+from dimseproxy.dataset.vr import SPECIFIC_CHARACTER_SET
 
 #: A length that is not said: the end is marked by a delimiter (PS3.5 7.1.1).
 UNDEFINED_LENGTH: Final = 0xFFFFFFFF
@@ -41,6 +42,15 @@ class Plan(dict[int, Treatment]):
     def __missing__(self, tag: int) -> Treatment:
         return Treatment.KEEP
 
+    def instead(self, tag: int, vr: str, level: Level) -> bytes | None:
+        """
+        What is written, header and all, instead of an element that is to be swapped, wherever it is.
+
+        @param vr: as `Element.vr`; it is no sequence.
+        @return: None where the editor is to be asked.
+        """
+        return None
+
 
 @define(eq=False, repr=False)
 class Level:
@@ -69,6 +79,13 @@ class Level:
     def is_implicit(self) -> bool:
         """Whether its elements say no VR."""
         return self.encoding.is_implicit
+
+    def note(self, tag: int, value: bytes) -> None:
+        """What the elements that follow depend on: a Specific Character Set or a private creator."""
+        if tag == SPECIFIC_CHARACTER_SET:
+            self.character_sets = value
+        else:
+            self.creators[tag >> 16 << 8 | tag & 0xFF] = value.decode("latin-1").strip(" \0")
 
     def __repr__(self) -> str:
         return f"<Level of ({self.sequence >> 16:04X},{self.sequence & 0xFFFF:04X})>"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from dimseproxy.dataset.element import Element, Limits
@@ -148,7 +148,7 @@ class Outflow:
         @raise OperationRefused: where an element has no answer.
         """
         pieces = self.pieces[self._next :] if self._next else self.pieces
-        joined = b"".join((*self._prepared, *written_pieces(pieces)))
+        joined = b"".join([*self._prepared, *written_pieces(pieces)])
         self.pieces.clear()
         self._prepared = [joined]
         self._next = 0
@@ -185,18 +185,20 @@ class Deflater:
         return [piece for piece in out if piece]
 
 
-def written_pieces(pieces: Iterable[bytes | bytearray | Element]) -> Iterator[bytes | bytearray]:
+def written_pieces(pieces: Iterable[bytes | bytearray | Element]) -> list[bytes | bytearray]:
     """
     Pieces as they leave.
 
     @raise OperationRefused: where an element has no answer.
     """
+    leaving: list[bytes | bytearray] = []
     encoding = None
     for piece in pieces:
-        if isinstance(piece, Element):
+        if not isinstance(piece, Element):
+            leaving.append(piece)
+        elif piece.answer is not None or not piece.is_answered:
             if piece.level.encoding is not encoding:
                 encoding = piece.level.encoding
                 written = layout_of(encoding.is_implicit, encoding.is_little_endian).written
-            yield written(piece)
-        else:
-            yield piece
+            leaving.append(written(piece))
+    return leaving

@@ -112,6 +112,8 @@ class Scanner(Window):
                     self._end_value()
             elif frame.mode is Mode.ELEMENTS:
                 if not frame.drops:
+                    if self._at == len(self._data):
+                        self._have(8)
                     budget = self._run_on(frame, budget)
                     if budget <= 0:
                         break
@@ -166,10 +168,9 @@ class Scanner(Window):
         if self._replaced > last and frame is self._top:
             bound = self._replaced
         append, edit, drop, swap = self._out.pieces.append, self._editor.edit, Treatment.DROP, Treatment.SWAP
-        private, drops_private = self._editor.private, self._drops_private
-        header_length_of, notable, longest = PLAIN_HEADER_LENGTHS.get, NOTABLE, MAX_HELD_VALUE
-        held = 0
-        header_length, left = 8, budget
+        private, drops_private, notable = self._editor.private, self._drops_private, NOTABLE
+        header_length_of, longest = PLAIN_HEADER_LENGTHS.get, min(MAX_HELD_VALUE, self._limits.edited_value)
+        held, header_length, left = 0, 8, budget
         while left > 0 and at + 8 <= limit:
             if is_implicit:
                 group, number, length = unpack(data, at)
@@ -197,7 +198,7 @@ class Scanner(Window):
                 if vr == "SQ" or (_is_creator(tag) and length > _MAX_NOTED_VALUE):
                     break
                 if _is_creator(tag):
-                    _note(level, tag, data[at + header_length : after])
+                    level.note(tag, data[at + header_length : after])
                     held += length + ELEMENT_COST
                 treatment = private(tag, vr, length, level)
             if treatment:
@@ -207,12 +208,17 @@ class Scanner(Window):
                 run = after
                 if treatment is not drop:
                     vr = NAMES[code] if not is_implicit else vr if group & 1 else dictionary_vr(tag) or "UN"
-                    value = b"" if treatment is swap else data[at + header_length : after]
-                    element = Element(tag, vr, value, level, vr)
-                    append(element)
-                    held += len(value) + ELEMENT_COST
-                    left -= len(value) // EDITED_OCTETS
-                    edit(element)
+                    written = plan.instead(tag, vr, level) if treatment is swap else None
+                    if written is not None:
+                        append(written)
+                        held += len(written)
+                    else:
+                        value = b"" if treatment is swap else data[at + header_length : after]
+                        element = Element(tag, vr, value, level, vr)
+                        append(element)
+                        held += len(value) + ELEMENT_COST
+                        left -= len(value) // EDITED_OCTETS
+                        edit(element)
             last = tag
             at = after
             left -= 1
@@ -274,7 +280,7 @@ class Scanner(Window):
                 raise _broken("character set or private creator is too long")
             if not self._have(header_length + length):
                 return False
-            _note(level, tag, self._data[self._at + header_length : self._at + header_length + length])
+            level.note(tag, self._data[self._at + header_length : self._at + header_length + length])
             # It stays in memory even where it does not cross.
             self._out.hold(length + ELEMENT_COST)
         treatment = self._treatment(frame, tag, vr, length)
@@ -482,14 +488,6 @@ def _vr(level: Level, tag: int, code: bytes) -> str:
 
 def _is_creator(tag: int) -> bool:
     return bool(tag >> 16 & 1) and 0x10 <= tag & 0xFFFF <= 0xFF
-
-
-def _note(level: Level, tag: int, value: bytes) -> None:
-    """What the elements that follow depend on."""
-    if tag == SPECIFIC_CHARACTER_SET:
-        level.character_sets = value
-    else:
-        level.creators[tag >> 16 << 8 | tag & 0xFF] = value.decode("latin-1").strip(" \0")
 
 
 def _broken(comment: str) -> OperationRefused:

@@ -7,7 +7,7 @@ values that the very same data set gave away.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Generator, Iterable
+from collections.abc import Collection, Generator, Iterable, Mapping
 from contextlib import suppress
 from itertools import islice
 from typing import Final
@@ -44,6 +44,10 @@ _HIT: Final = 1024
 MIN_RANDOM_LENGTH: Final = 12
 _DATE_LENGTH: Final = 8
 
+#: Whether a needle counts at its left and right end inside of a longer word or number.
+_ANYWHERE: Final = (True, True)
+_BY_ITSELF: Final = (False, False)
+
 #: A search under way: it yields where it has taken long enough for others to have their turn, and returns whether a
 #: value was found. It raises `OperationRefused` where it turns out to take too long.
 Search = Generator[None, None, bool]
@@ -57,7 +61,7 @@ class Guard:
     """
 
     def __init__(self, own: Collection[str] = ()) -> None:
-        self._own = "\n".join(own).upper()
+        self._own = "\n".join(own).upper() if own else ""
         #: Needles in upper case, with whether they count at their left and right end inside of a longer word or number.
         self._needles: dict[bytes, tuple[bool, bool]] = {}
         self._forgotten: set[bytes] = set()
@@ -72,8 +76,12 @@ class Guard:
 
         @param character_sets: (0008,0005) as in effect where it stood.
         """
-        if len(text) >= (MIN_NUMBER_LENGTH if text.isdigit() else MIN_LENGTH):
-            self._add(text, character_sets)
+        self._needles.update(self.needles_of(text, character_sets))
+
+    def needles_of(self, text: str, character_sets: bytes = b"") -> dict[bytes, tuple[bool, bool]]:
+        """What is looked for of such a value, for `told`."""
+        is_looked_for = len(text) >= (MIN_NUMBER_LENGTH if text.isdigit() else MIN_LENGTH)
+        return self._needles_in(text, character_sets) if is_looked_for else {}
 
     def add_name(self, name: str, character_sets: bytes = b"") -> None:
         """A value of VR PN: each component of each of its groups."""
@@ -81,7 +89,7 @@ class Guard:
             component = component.strip()
             # Two ideograms make a name, three Latin letters do.
             if len(component) >= (MIN_NAME_LENGTH if component.isascii() else 2):
-                self._add(component, character_sets)
+                self._needles.update(self._needles_in(component, character_sets))
 
     def add_date(self, day: str) -> None:
         """A date as YYYYMMDD; it is found at the beginning of a date-time, too."""
@@ -95,15 +103,19 @@ class Guard:
         self._forgotten.add(needle)
         self._needles.pop(needle, None)
 
-    def told(self, texts: Iterable[str]) -> Guard:
-        """One that looks for these values as well, and leaves this one as it is."""
+    def told(self, identifiers: Iterable[Mapping[bytes, tuple[bool, bool]]]) -> Guard:
+        """
+        One that looks for these identifiers as well, and leaves this one as it is.
+
+        @param identifiers: what this one looks for of each: see `needles_of`.
+        """
         other = Guard()
         other._own = self._own
-        other._needles = self._needles.copy()
-        for text in texts:
-            other.add(text)
+        needles = other._needles = self._needles.copy()
+        for identifier in identifiers:
+            needles.update(identifier)
         for needle in self._forgotten:
-            other._needles.pop(needle, None)
+            needles.pop(needle, None)
         return other
 
     def search(self, pieces: Iterable[bytes | memoryview], ours: Iterable[str] = ()) -> Search | None:
@@ -174,14 +186,13 @@ class Guard:
                 yield
         return text
 
-    def _add(self, text: str, character_sets: bytes) -> None:
+    def _needles_in(self, text: str, character_sets: bytes) -> dict[bytes, tuple[bool, bool]]:
         upper = text.upper()
         if upper in self._own:
-            return
+            return {}
         if text.isascii():
-            anywhere = len(text) > (MAX_NUMBER_LENGTH if text.isdigit() else MAX_WORD_LENGTH)
-            self._needles[text.encode("ascii").upper()] = (anywhere, anywhere)
-            return
+            is_long = len(text) > (MAX_NUMBER_LENGTH if text.isdigit() else MAX_WORD_LENGTH)
+            return {upper.encode("ascii"): _ANYWHERE if is_long else _BY_ITSELF}
         found = set()
         with suppress(values.Unreadable):
             # As it stood: with the escape sequences of its character sets.
@@ -189,9 +200,7 @@ class Guard:
         for encoding in ("utf-8", "latin-1"):
             with suppress(UnicodeError):
                 found.add(text.encode(encoding))
-        for needle in found:
-            if len(needle) >= MIN_LENGTH:
-                self._needles[needle.upper()] = (True, True)
+        return {needle.upper(): _ANYWHERE for needle in found if len(needle) >= MIN_LENGTH}
 
 
 class _Effort:

@@ -14,7 +14,11 @@ class Kind(Enum):
 
     The UIDs of studies, series, instances and everything else are kinds apart only there: the vault keeps one
     namespace for all UIDs, because a reference does not always say what it refers to.
+
+    @ivar is_uid: whether its values are UIDs, and so must be its pseudonyms (PS3.5 9).
     """
+
+    is_uid: bool
 
     PATIENT = "patient"
     STUDY = "study"
@@ -28,13 +32,10 @@ class Kind(Enum):
     # Members are singletons; the hash of an Enum is a call of Python code, for each value of each data set.
     __hash__ = object.__hash__
 
-    @property
-    def is_uid(self) -> bool:
-        """Whether its values are UIDs, and so must be its pseudonyms (PS3.5 9)."""
-        return self in _UIDS
+    def __init__(self, value: str) -> None:
+        # Known to each member: it is asked of each value of each data set.
+        self.is_uid = value in ("study", "series", "instance", "uid")
 
-
-_UIDS: Final = frozenset((Kind.STUDY, Kind.SERIES, Kind.INSTANCE, Kind.UID))
 
 #: The registry of PS3.6 Annex A: SOP classes, transfer syntaxes, well-known instances. They identify nobody; any other
 #: UID below their root may be an instance of somebody who made it up there.
@@ -48,8 +49,8 @@ def is_identifying(kind: Kind, text: str) -> bool:
     @param text: decoded, without padding.
     """
     if kind.is_uid:
-        return bool(text) and text not in WELL_KNOWN_UIDS
-    return bool(text.strip("^= "))
+        return text != "" and text not in WELL_KNOWN_UIDS
+    return text.strip("^= ") != ""
 
 
 class Identity(NamedTuple):

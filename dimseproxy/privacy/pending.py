@@ -21,6 +21,8 @@ MAX_VALUES: Final = 16 * 1024
 #: Values of a data set that differ: a head has room for no more elements, and lists are no way to have more of them.
 MAX_IDENTITIES: Final = 200_000
 
+_END: Final = object()
+
 
 @define(eq=False)
 class Mapped:
@@ -139,4 +141,7 @@ def advanced(answers: Iterator[None], budget: int | None) -> bool:
     @param budget: how many; None: all.
     @return: whether there may be more.
     """
-    return sum(1 for _ in islice(answers, budget)) == budget
+    if budget is None:
+        deque(answers, maxlen=0)
+        return False
+    return next(islice(answers, budget - 1, None), _END) is not _END

@@ -9,11 +9,14 @@ from __future__ import annotations
 from enum import Enum
 from typing import Final
 
-from dimseproxy.dataset.element import Plan, Treatment
+from dimseproxy.dataset.element import Element, Level, Plan, Treatment
+from dimseproxy.dataset.frames import layout_of
 from dimseproxy.privacy import values
+from dimseproxy.privacy.dummies import dummy
 from dimseproxy.privacy.identity import Kind
 from dimseproxy.privacy.kinds import REFERENCED_SOP_INSTANCE_UID, kind_of
 from dimseproxy.privacy.method import METHOD
+from dimseproxy.privacy.modules import TYPE_3_AT_TOP
 from dimseproxy.privacy.policy import Action, Policy
 from dimseproxy.privacy.table import vr_of
 
@@ -100,6 +103,7 @@ class ActionPlan(Plan):
         self.within = within
         self.actions: dict[int, Action] = {}
         self.settled: dict[int, Action] = {}
+        self._instead: dict[tuple[int, str, bool, bool], bytes] = {}
 
     def __missing__(self, tag: int) -> Treatment:
         action = self._plans.action(tag, self.within)
@@ -110,6 +114,19 @@ class ActionPlan(Plan):
             if treatment is Treatment.SWAP and action is not Action.REPLACE:
                 self.settled[tag] = action
         return treatment
+
+    def instead(self, tag: int, vr: str, level: Level) -> bytes | None:
+        """What is settled is written alike in all data sets of an encoding."""
+        encoding = level.encoding
+        key = tag, vr, encoding.is_implicit, encoding.is_little_endian
+        written = self._instead.get(key)
+        if written is None and tag in self.settled and tag not in TYPE_3_AT_TOP:
+            element = Element(tag, vr, b"", level, vr)
+            settle(element, self.settled[tag])
+            written = layout_of(encoding.is_implicit, encoding.is_little_endian).written(element)
+            if len(self._instead) < MAX_REMEMBERED:
+                self._instead[key] = written
+        return written
 
     def action(self, tag: int) -> Action:
         """What an element is edited to."""
@@ -247,3 +264,13 @@ def action_of(plan: Plan, tag: int) -> Action:
     if not isinstance(plan, ActionPlan):
         return Action.REMOVE
     return plan.actions.get(tag) or plan.action(tag)
+
+
+def settle(element: Element, action: Action) -> None:
+    """Take out an element's value in the way that C{REMOVE}, C{EMPTY} or C{DUMMY} say."""
+    if action is Action.REMOVE:
+        element.replace(None)
+    elif action is Action.DUMMY:
+        element.replace(dummy(element.tag, element.vr, element.encoding.is_little_endian))
+    else:
+        element.replace(b"")

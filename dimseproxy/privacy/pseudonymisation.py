@@ -16,7 +16,6 @@ from dimseproxy.dimse.status import Status
 from dimseproxy.errors import OperationRefused
 from dimseproxy.privacy import burned_in, dates, values
 from dimseproxy.privacy.clean import clean
-from dimseproxy.privacy.dummies import dummy
 from dimseproxy.privacy.guard import Guard, Known, Search
 from dimseproxy.privacy.identity import Identity, Kind
 from dimseproxy.privacy.method import method_attributes
@@ -39,6 +38,7 @@ from dimseproxy.privacy.plans import (
     ActionPlan,
     Plans,
     action_of,
+    settle,
 )
 from dimseproxy.privacy.policy import Action, Policy
 from dimseproxy.privacy.private import PrivateRules
@@ -76,6 +76,7 @@ class Pseudonymisation:
         self._sop_class = sop_class
         self._plans = shared.plans
         self._private = shared.private
+        self._kept_dates = shared.kept_dates
         self.plan: Plan = shared.plans.top
         self.insertions: Sequence[tuple[int, bytes]] = (
             method_attributes(policy, encoding) if purpose is Purpose.OBJECT else ()
@@ -129,24 +130,32 @@ class Pseudonymisation:
             self._edit_private(element)
             return
         plan = level.plan
-        if isinstance(plan, ActionPlan) and tag in plan.settled:
-            absent = tag in TYPE_3_AT_TOP and level.parent is None and self._purpose is Purpose.OBJECT
-            _settle(element, Action.REMOVE if absent else plan.settled[tag])
-            return
-        action = action_of(plan, tag)
+        if isinstance(plan, ActionPlan):
+            if tag in plan.settled:
+                absent = tag in TYPE_3_AT_TOP and level.parent is None and self._purpose is Purpose.OBJECT
+                settle(element, Action.REMOVE if absent else plan.settled[tag])
+                return
+            action = plan.actions.get(tag) or plan.action(tag)
+        else:
+            action = Action.REMOVE
         if level.parent is None:
-            self._note(element)
-        if tag in GUARDED and action is not Action.KEEP:
+            if tag == PIXEL_DATA_PROVIDER_URL:
+                _refuse_elsewhere(element)
+            self._noted[tag] = element
+        if action is Action.KEEP:
+            self._kept.append(element)
+            return
+        if tag in GUARDED:
             self._known.add(element)
-        if action is Action.UID or action is Action.PSEUDONYM:
+        if action is Action.REMOVE:
+            element.replace(None)
+        elif action is Action.UID or action is Action.PSEUDONYM:
             kind = self._plans.mapped_kind(tag, level.sequence)
             if kind is None:
                 # A reference whose kind depends on its sequence.
                 self._kept.append(element)
             else:
                 self._remember(element, kind, "UI" if action is Action.UID else element.vr)
-        elif action is Action.KEEP:
-            self._kept.append(element)
         elif action is Action.SHIFT:
             self._shift(element)
         elif action is Action.AGE:
@@ -156,7 +165,7 @@ class Pseudonymisation:
         elif action is Action.REPLACE:
             self._write(element)
         else:
-            _settle(element, action)
+            settle(element, action)
 
     def wanted(self) -> set[Identity]:
         """The originals that were met since this was last asked: each is handed out once, and then to be answered."""
@@ -230,12 +239,6 @@ class Pseudonymisation:
         else:
             element.replace(None)
 
-    def _note(self, element: Element) -> None:
-        if element.tag == PIXEL_DATA_PROVIDER_URL and element.value.strip(b" \0"):
-            # Without the address there is no image, and the address is that of the originals.
-            raise _refused("the pixel data are elsewhere, at an address that may not leave")
-        self._noted[element.tag] = element
-
     def _remember(self, element: Element, kind: Kind, vr: str) -> None:
         try:
             found = self._pending.add(element, kind, vr)
@@ -267,7 +270,7 @@ class Pseudonymisation:
         if kept.strip("\\"):
             element.replace(cleaned)
         else:
-            _settle(element, self._plans.fallback(element.tag))
+            settle(element, self._plans.fallback(element.tag))
 
     # -- the data set
 
@@ -295,7 +298,7 @@ class Pseudonymisation:
             element.replace(moved)
             self._known.days.update(day[:8] for day in moved.decode("ascii").split("\\"))
         else:
-            _settle(element, self._policy.rule(element.tag).fallback)
+            settle(element, self._policy.rule(element.tag).fallback)
 
     def _derive_age(self, element: Element) -> None:
         on = next(filter(None, map(self._noted.text, DATES)), "")
@@ -304,7 +307,7 @@ class Pseudonymisation:
         if age is not None:
             element.replace(age.encode("ascii"))
         else:
-            _settle(element, self._policy.rule(element.tag).fallback)
+            settle(element, self._policy.rule(element.tag).fallback)
 
     def _look_for_text(self) -> None:
         """
@@ -329,9 +332,7 @@ class Pseudonymisation:
     def _keeps_birth_date(self) -> bool:
         """Whether the patient is examined on the day of birth, and the policy lets that date cross."""
         birth = self._noted.text(PATIENT_BIRTH_DATE)
-        return bool(birth) and any(
-            self._noted.text(tag) == birth and action_of(self.plan, tag) is Action.KEEP for tag in DATES
-        )
+        return birth != "" and birth in map(self._noted.text, self._kept_dates)
 
 
 def moved_value(element: Element, days: int) -> bytes:
@@ -358,6 +359,8 @@ class _Shared:
     def __init__(self, policy: Policy, purpose: Purpose) -> None:
         self.plans: Final = Plans(policy, noted_tags(policy, purpose is Purpose.OBJECT))
         self.private: Final = PrivateRules(policy)
+        #: Of those that are looked at, which cross as they are.
+        self.kept_dates: Final = tuple(tag for tag in DATES if action_of(self.plans.top, tag) is Action.KEEP)
         method = (policy.method_text, *(code.meaning for code in policy.method_codes))
         #: A patient may be called like a word of ours.
         self.own_texts: Final = (values.ANONYMIZED, *method, *(rule.text for rule in policy.listed.values()))
@@ -379,18 +382,17 @@ def _pseudonym(value: Mapped, element: Element) -> bytes:
     return encoded
 
 
+def _refuse_elsewhere(element: Element) -> None:
+    """
+    @raise OperationRefused: the element says where the pixel data are.
+    """
+    if element.value.strip(b" \0"):
+        # Without the address there is no image, and the address is that of the originals.
+        raise _refused("the pixel data are elsewhere, at an address that may not leave")
+
+
 def _keep(element: Element) -> None:
     element.replace(element.value)
-
-
-def _settle(element: Element, action: Action) -> None:
-    """Take out an element's value in the way that C{REMOVE}, C{EMPTY} or C{DUMMY} say."""
-    if action is Action.REMOVE:
-        element.replace(None)
-    elif action is Action.DUMMY:
-        element.replace(dummy(element.tag, element.vr, element.encoding.is_little_endian))
-    else:
-        element.replace(b"")
 
 
 def _refused(comment: str) -> OperationRefused:

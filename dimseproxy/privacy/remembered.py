@@ -6,7 +6,7 @@ same is written again; comparing them costs next to nothing.  Three kinds of ele
 
 - *Free*: dropped, kept or settled by its tag alone.  The value may differ.
 - *Named*: a value of the data set itself with a pseudonym that nothing else depends on, such as the SOP Instance UID.
-  It is read and looked up each time.
+  It is looked up and guarded each time, and read where it is another one than in the last head.
 - *Fixed*: everything else, all that says who the patient is and when, all sequences.  Not a byte may differ, nor may
   any pseudonym in it: they are looked up each time, too.  So nothing of a patient is written for another.
 
@@ -48,7 +48,7 @@ class Part:
     is_kept: bool = False
 
 
-@frozen
+@frozen(eq=False)
 class Run:
     """Elements in a row that are fixed or free."""
 
@@ -57,7 +57,25 @@ class Run:
     written: bytes = field(repr=False)
 
 
-@frozen
+@define(eq=False)
+class Named:
+    """
+    What a named element says.
+
+    @ivar raw: the element, header and all.
+    @ivar needles: what the guard looks for of it.
+    @ivar pseudonym: the one that `written` was made with.
+    @ivar written: as it leaves, with that pseudonym.
+    """
+
+    raw: bytes = field(repr=False)
+    identity: Identity
+    needles: Mapping[bytes, tuple[bool, bool]] = field(repr=False)
+    pseudonym: str | None = field(default=None, repr=False)
+    written: bytes = field(default=b"", repr=False)
+
+
+@define(eq=False)
 class Name:
     """
     A named element.
@@ -66,6 +84,7 @@ class Name:
     @ivar kind: of its value.
     @ivar vr_out: the VR that it is written with: UN where it came so, whatever the dictionary says.
     @ivar read_as: the VR that its value is read as.
+    @ivar last: what it said in the last head: of a study, a series, it is the same in the next one.
     """
 
     start: bytes
@@ -75,6 +94,7 @@ class Name:
     vr_out: str
     kind: Kind
     read_as: str
+    last: Named | None = field(default=None, repr=False)
 
 
 @define(eq=False)
@@ -83,24 +103,22 @@ class RecognisedHead:
     A head that is the one that is remembered, but for free and named values.
 
     @ivar raw: the head.
-    @ivar pieces: what is written for it, with the named elements in their places.
-    @ivar names: the named elements and what they name.
-    @ivar bulk_length: of the bulk value behind it, in bytes.
+    @ivar pieces: what is written for it; nothing yet in the places of the named elements.
+    @ivar names: the named elements: their places among the pieces, and what they say.
     """
 
     raw: bytes = field(repr=False)
-    pieces: list[bytes | Element] = field(repr=False)
-    names: list[tuple[Element, Identity]] = field(repr=False)
+    pieces: list[bytes] = field(repr=False)
+    names: list[tuple[int, Name, Named]] = field(repr=False)
     head: RememberedHead = field(repr=False)
     _pseudonyms: Mapping[Identity, str] = field(factory=dict, repr=False, init=False)
 
-    @property
-    def bulk_length(self) -> int:
-        return self.head.bulk_length
-
     def wanted(self) -> set[Identity]:
         """The originals of the head, fixed and named ones."""
-        return {*self.head.pseudonyms, *(identity for _, identity in self.names)}
+        wanted = set(self.head.pseudonyms)
+        for _, _, named in self.names:
+            wanted.add(named.identity)
+        return wanted
 
     def written(self, pseudonyms: Mapping[Identity, str]) -> bytes | None:
         """
@@ -111,22 +129,23 @@ class RecognisedHead:
         @raise OperationRefused: a pseudonym does not fit where it is to stand.
         """
         self._pseudonyms = pseudonyms
-        fixed = self.head.pseudonyms
-        if any(pseudonyms.get(identity) != fixed[identity] for identity in fixed):
-            self.head.is_stale = True
+        head, pieces = self.head, self.pieces
+        if not head.pseudonyms.items() <= pseudonyms.items():
+            head.is_stale = True
             return None
-        for element, identity in self.names:
-            if identity not in pseudonyms:
+        for place, name, named in self.names:
+            pseudonym = pseudonyms.get(named.identity)
+            if pseudonym is None:
                 return None
-            pseudonym = pseudonyms[identity]
-            values.check_pseudonym("UI" if identity.kind.is_uid else element.vr, pseudonym)
-            element.replace(pseudonym.encode("ascii"))
-        written = self.head.layout.written
-        return b"".join(piece if isinstance(piece, bytes) else written(piece) for piece in self.pieces)
+            if pseudonym != named.pseudonym:
+                named.written = head.written(name, pseudonym)
+                named.pseudonym = pseudonym
+            pieces[place] = named.written
+        return b"".join(pieces)
 
     def search(self, pieces: Iterable[bytes | memoryview]) -> Search | None:
         """As `Pseudonymisation.search`, where there is a guard."""
-        guard = self.head.guard.told(identity.value for _, identity in self.names)
+        guard = self.head.guard.told([named.needles for _, _, named in self.names])
         return guard.search(pieces, self._pseudonyms.values())
 
 
@@ -158,7 +177,7 @@ class RememberedHead:
         self.bulk_length = bulk_length
         self.is_stale = False
         self._level = level
-        self._parts = list(parts)
+        self._parts: list[Run | Part | Name] = list(parts)
         self.length = length
 
     def recognise(self, views: Iterable[memoryview]) -> RecognisedHead | None:
@@ -168,35 +187,41 @@ class RememberedHead:
         @param views: how it begins: the head must be whole in them.
         """
         data = beginning_of(views, self.length + _SLACK)
-        pieces: list[bytes | Element] = []
-        names: list[tuple[Element, Identity]] = []
-        splits: list[tuple[int, list[Run]]] = []
+        pieces: list[bytes] = []
+        names: list[tuple[int, Name, Named]] = []
+        splits: list[tuple[int, list[Run | Part]]] = []
         at = 0
-        for place, part in enumerate(self._parts):
-            if isinstance(part, Run):
-                if data.startswith(part.raw, at):
-                    pieces.append(part.written)
-                    at += len(part.raw)
-                    continue
+        for part in self._parts:
+            if isinstance(part, Name):
+                named = part.last
+                if named is None or not data.startswith(named.raw, at):
+                    named = part.last = self._named(part, data, at)
+                    if named is None:
+                        return None
+                names.append((len(pieces), part, named))
+                pieces.append(b"")
+                at += len(named.raw)
+            elif data.startswith(part.raw, at):
+                pieces.append(part.written)
+                at += len(part.raw)
+            elif isinstance(part, Run):
                 followed = self._follow(part, data, at, pieces)
                 if followed is None:
                     return None
                 at, differing = followed
-                splits.append((place, _split(part, differing)))
+                splits.append((self._parts.index(part), _split(part, differing)))
             else:
-                value = self._value(part.start, part.header_length, data, at)
-                named = None if value is None else self._named(part, value)
-                if value is None or named is None:
+                end = self._end_of(part, data, at)
+                if not end:
                     return None
-                pieces.append(named[0])
-                names.append(named)
-                at += part.header_length + len(value)
-        # What differed once differs again in the next one: it becomes a run of its own.
-        for place, runs in reversed(splits):
-            self._parts[place : place + 1] = runs
+                pieces.append(data[at:end] if part.is_kept else part.written)
+                at = end
+        # What differed once differs again in the next one.
+        for place, parts in reversed(splits):
+            self._parts[place : place + 1] = parts
         return RecognisedHead(data[:at], pieces, names, self)
 
-    def _follow(self, run: Run, data: bytes, at: int, pieces: list[bytes | Element]) -> tuple[int, set[int]] | None:
+    def _follow(self, run: Run, data: bytes, at: int, pieces: list[bytes]) -> tuple[int, set[int]] | None:
         """Go through a run that has not the same bytes: where it ends, and which of its elements differ."""
         differing = set()
         for index, part in enumerate(run.parts):
@@ -204,32 +229,47 @@ class RememberedHead:
                 pieces.append(part.written)
                 at += len(part.raw)
                 continue
-            value = self._value(part.start, part.header_length, data, at) if part.start else None
-            if value is None:
+            end = self._end_of(part, data, at)
+            if not end:
                 return None
-            end = at + part.header_length + len(value)
             pieces.append(data[at:end] if part.is_kept else part.written)
             differing.add(index)
             at = end
         return at, differing
 
-    def _value(self, start: bytes, header_length: int, data: bytes, at: int) -> bytes | None:
-        """The value of the element here; None where it is another element, or not whole."""
-        if not data.startswith(start, at) or at + header_length > len(data):
-            return None
-        layout = self.layout
+    def _end_of(self, part: Part | Name, data: bytes, at: int) -> int:
+        """Where a free or named element ends that is here; 0 where it is another element, or not whole."""
+        header_length = part.header_length
+        begin = at + header_length
+        if not header_length or begin > len(data) or not data.startswith(part.start, at):
+            return 0
         if header_length == 12:
-            (length,) = layout.long_length.unpack_from(data, at + 8)
+            (length,) = self.layout.long_length.unpack_from(data, at + 8)
         else:
-            length = layout.header.unpack_from(data, at)[-1]
-        end = at + header_length + length
-        return data[at + header_length : end] if length <= MAX_HELD_VALUE and end <= len(data) else None
+            length = self.layout.header.unpack_from(data, at)[-1]
+        end: int = begin + length
+        return end if length <= MAX_HELD_VALUE and end <= len(data) else 0
 
-    def _named(self, name: Name, value: bytes) -> tuple[Element, Identity] | None:
-        text = single_value(value, name.kind, name.read_as, self._level.character_sets)
+    def _named(self, name: Name, data: bytes, at: int) -> Named | None:
+        """What a named element says here; None where it is another element, or has not one value that is mapped."""
+        end = self._end_of(name, data, at)
+        if not end:
+            return None
+        text = single_value(data[at + name.header_length : end], name.kind, name.read_as, self._level.character_sets)
         if text is None:
             return None
-        return Element(name.tag, name.vr, value, self._level, name.vr_out), Identity(name.kind, text)
+        return Named(data[at:end], Identity(name.kind, text), self.guard.needles_of(text))
+
+    def written(self, name: Name, pseudonym: str) -> bytes:
+        """
+        A named element with a pseudonym.
+
+        @raise OperationRefused: the pseudonym does not fit.
+        """
+        values.check_pseudonym("UI" if name.kind.is_uid else name.vr, pseudonym)
+        element = Element(name.tag, name.vr, b"", self._level, name.vr_out)
+        element.replace(pseudonym.encode("ascii"))
+        return self.layout.written(element)
 
 
 def beginning_of(views: Iterable[memoryview], most: int) -> bytes:
@@ -249,17 +289,17 @@ def run_of(parts: Iterable[Part]) -> Run:
     return Run(parts, b"".join(part.raw for part in parts), b"".join(part.written for part in parts))
 
 
-def _split(run: Run, apart: set[int]) -> list[Run]:
-    """A run as several, where each of these elements is one of its own."""
-    runs: list[Run] = []
+def _split(run: Run, apart: set[int]) -> list[Run | Part]:
+    """A run as several, with each of these elements by itself."""
+    split: list[Run | Part] = []
     together: list[Part] = []
     for index, part in enumerate(run.parts):
         if index not in apart:
             together.append(part)
             continue
-        runs += [run_of(together), run_of((part,))] if together else [run_of((part,))]
+        split += [run_of(together), part] if together else [part]
         together = []
-    return [*runs, run_of(together)] if together else runs
+    return [*split, run_of(together)] if together else split
 
 
 def single_value(value: bytes, kind: Kind, vr: str, character_sets: bytes) -> str | None:

@@ -128,6 +128,7 @@ class Replay:
         self._pseudonyms: Mapping[Identity, str] = {}
         self._written: bytes | None = None
         self._has_head_left = False
+        self._bulk_length = head.head.bulk_length
         #: How much of the head was not fed yet; what was fed of the bulk value, and how much of that left before.
         self._ahead = len(head.raw)
         self._bulk: list[memoryview] = []
@@ -161,13 +162,15 @@ class Replay:
 
     def feed(self, views: Iterable[memoryview], is_last: bool) -> None:
         for view in views:
-            skipped = min(self._ahead, len(view))
-            self._ahead -= skipped
-            if skipped < len(view):
-                self._bulk.append(view[skipped:])
+            if self._ahead:
+                skipped = min(self._ahead, len(view))
+                self._ahead -= skipped
+                view = view[skipped:]
+            if len(view):
+                self._bulk.append(view)
         self._is_last_fed = is_last
         fed = self._left + sum(map(len, self._bulk))
-        if fed > self._head.bulk_length or (is_last and fed != self._head.bulk_length):
+        if fed > self._bulk_length or (is_last and fed != self._bulk_length):
             self.instead = self._see_whole()
 
     def work(self, budget: int = 0) -> bool:
@@ -198,12 +201,13 @@ class Replay:
 
     @property
     def opaque(self) -> int:
-        return self._head.bulk_length - self._left if self._has_head_left and not self._bulk else 0
+        return self._bulk_length - self._left if self._has_head_left and not self._bulk else 0
 
     def pass_opaque(self, count: int) -> None:
-        if not 0 <= count <= self.opaque:
+        left = self._left + count
+        if count and (count < 0 or left > self._bulk_length or not self._has_head_left or self._bulk):
             raise LocalProtocolError("more than opaque bytes went past")
-        self._left += count
+        self._left = left
 
     # Instead of it
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, TypeVar
+from operator import attrgetter
+from typing import Any, Final, TypeVar
 
 from twisted.internet.defer import Deferred, DeferredList, FirstError, fail, gatherResults
 from zope.interface import implementer
@@ -12,6 +13,8 @@ from dimseproxy.privacy.identity import Identity, Kind
 from dimseproxy.pseudonyms.interfaces import IPseudonyms, Pseudonyms, SourceRefused
 
 _T = TypeVar("_T")
+
+_KIND: Final = attrgetter("kind")
 
 
 @implementer(IPseudonyms)
@@ -32,21 +35,21 @@ class ByKind:
         return _all_of([source.stop() for source in self._all]).addCallback(lambda _: None)
 
     def pseudonyms_of(self, originals: Collection[Identity]) -> Deferred[Pseudonyms]:
+        source = self._only(originals)
+        if source is not None:
+            return source.pseudonyms_of(originals)
         groups = self._groups(originals)
         if groups is None:
             return fail(SourceRefused("there is no source of pseudonyms for a kind of value"))
-        if len(groups) == 1:
-            [(source, identities)] = groups
-            return source.pseudonyms_of(identities)
         return Deferred.fromCoroutine(_merged([source.pseudonyms_of(identities) for source, identities in groups]))
 
     def originals_of(self, pseudonyms: Collection[Identity]) -> Deferred[Mapping[Identity, str]]:
+        source = self._only(pseudonyms)
+        if source is not None:
+            return source.originals_of(pseudonyms)
         groups = self._groups(pseudonyms)
         if groups is None:
             return fail(SourceRefused("there is no source of originals for a kind of value"))
-        if len(groups) == 1:
-            [(source, identities)] = groups
-            return source.originals_of(identities)
         answers = _all_of([source.originals_of(identities) for source, identities in groups])
         return answers.addCallback(lambda each: {identity: value for one in each for identity, value in one.items()})
 
@@ -59,6 +62,11 @@ class ByKind:
         except BaseException:
             await DeferredList([source.stop() for source in started], consumeErrors=True)
             raise
+
+    def _only(self, identities: Collection[Identity]) -> IPseudonyms | None:
+        """The source of all of these, if it is one."""
+        sources = set(map(self._sources.get, map(_KIND, identities)))
+        return sources.pop() if len(sources) == 1 else None
 
     def _groups(self, identities: Collection[Identity]) -> list[tuple[IPseudonyms, list[Identity]]] | None:
         """What each source is asked for; None where one has no source."""

@@ -28,10 +28,11 @@ class Recent(Generic[_Key, _Value]):
 
     def get(self, key: _Key) -> _Value | None:
         """The value of a key, which counts as used."""
-        value = self._entries.get(key)
-        if value is not None:
+        try:
             self._entries.move_to_end(key)
-        return value
+        except KeyError:
+            return None
+        return self._entries[key]
 
     def put(self, key: _Key, value: _Value) -> None:
         """Take an entry in, at the expense of the one that was not used the longest."""

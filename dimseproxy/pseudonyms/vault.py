@@ -39,6 +39,7 @@ from dimseproxy.pseudonyms.vault_rows import (
     VaultState,
     find_originals,
     find_pseudonyms,
+    key_of,
     pseudonym_of,
     row_of,
     unpacked,
@@ -144,11 +145,12 @@ class Vault:
         if self._journalled is not None and len(self._pending) >= MOST_PENDING:
             return Deferred.fromCoroutine(self._when_there_is_room(originals))
         try:
-            if not self._opened().is_inherited:
-                return succeed(self._answer(originals, {}))
+            state = self._opened()
+            if not state.is_inherited:
+                return succeed(self._answer(state, originals, {}))
             known, strangers = self._sorted(originals)
             if not strangers:
-                return succeed(self._answer(originals, known))
+                return succeed(self._answer(state, originals, known))
         except (SourceUnavailable, SourceRefused) as error:
             return fail(error)
         return Deferred.fromCoroutine(self._look_up(originals, known, strangers))
@@ -230,33 +232,41 @@ class Vault:
             raise SourceUnavailable("the vault is not open")
         return self._state
 
-    def _answer(self, originals: Collection[Identity], found: Mapping[Place, str]) -> Pseudonyms:
+    def _answer(self, state: VaultState, originals: Collection[Identity], found: Mapping[Place, str]) -> Pseudonyms:
         """
         @param found: pseudonyms that are in the table.
         """
         values = {}
-        waiting = []
+        waiting: list[Entry] = []
         fresh: list[Entry] = []
-        uids = self._opened().uids
+        recent, uid = self._pseudonyms.get, state.uids.pseudonym
         try:
             for identity in originals:
-                original, tail = _original(identity)
-                pseudonym = self._pseudonyms.get(original.key) or found.get(original)
+                namespace, original, tail = _original(identity)
+                pseudonym = recent(key_of(namespace, original))
                 if pseudonym is None:
-                    entry = self._pending.get(original)
-                    if entry is None:
-                        entry = self._enter(original)
-                        fresh.append(entry)
-                        waiting.append(entry)
-                    elif entry.group is not None:
-                        waiting.append(entry)
-                    pseudonym = entry.pseudonym.value
-                values[identity] = pseudonym if tail is None else uids.pseudonym(pseudonym, tail)
-            self._keep(fresh)
+                    pseudonym = self._not_recent(Place(namespace, original), found, waiting, fresh)
+                values[identity] = pseudonym if tail is None else uid(pseudonym, tail)
+            if fresh:
+                self._keep(fresh)
         except (SourceUnavailable, SourceRefused, DatabaseUnavailable) as error:
             self._lost(fresh)
             raise _as_source_error(error) from None
         return Pseudonyms(values, self._kept(waiting) if waiting else None)
+
+    def _not_recent(self, original: Place, found: Mapping[Place, str], waiting: list[Entry], fresh: list[Entry]) -> str:
+        """The pseudonym of what was not used lately: found in the table, on its way there, or made now."""
+        pseudonym = found.get(original)
+        if pseudonym is not None:
+            return pseudonym
+        entry = self._pending.get(original)
+        if entry is None:
+            entry = self._enter(original)
+            fresh.append(entry)
+            waiting.append(entry)
+        elif entry.group is not None:
+            waiting.append(entry)
+        return entry.pseudonym.value
 
     def _enter(self, original: Place) -> Entry:
         """Make a pseudonym that is to be kept."""
@@ -293,7 +303,8 @@ class Vault:
         """Those whose pseudonyms are known to be in the table, and those that may be there or not."""
         known = {}
         strangers = []
-        for original, _ in map(_original, originals):
+        for namespace, value, _ in map(_original, originals):
+            original = Place(namespace, value)
             pseudonym = self._pseudonyms.get(original.key)
             if pseudonym is not None:
                 # Held on to: it may be forgotten before the strangers have been looked for.
@@ -319,7 +330,7 @@ class Vault:
             raise _as_source_error(error) from None
         for original, pseudonym in found.items():
             self._pseudonyms.put(original.key, pseudonym)
-        return self._answer(originals, {**known, **found})
+        return self._answer(self._opened(), originals, {**known, **found})
 
     async def _originals_of(self, pseudonyms: Collection[Identity]) -> Mapping[Identity, str]:
         state = self._opened()
@@ -402,12 +413,12 @@ class Vault:
         self._refusal = refusal
 
 
-def _original(identity: Identity) -> tuple[Place, str | None]:
-    """The original that has a row, and the tail of a UID."""
-    if identity.kind.is_uid:
-        stem, tail = split(identity.value)
-        return Place(STEMS, stem), tail
-    return Place(NAMESPACES[identity.kind], identity.value), None
+def _original(identity: Identity) -> tuple[str, str, str | None]:
+    """The original that has a row, with its namespace, and the tail of a UID."""
+    kind, value = identity
+    if kind.is_uid:
+        return STEMS, *split(value)
+    return NAMESPACES[kind], value, None
 
 
 def _checked(nothing: None, entries: Sequence[Entry]) -> None:

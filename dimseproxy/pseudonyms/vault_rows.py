@@ -52,10 +52,13 @@ class Place(NamedTuple):
 
     @property
     def key(self) -> str:
-        """
-        The same as text: what is kept by the hundred thousand must be nothing that Python's collector looks through.
-        """
-        return f"{self.namespace}\0{self.value}"
+        """See `key_of`."""
+        return key_of(self.namespace, self.value)
+
+
+def key_of(namespace: str, value: str) -> str:
+    """A place as text: what is kept by the hundred thousand must be nothing that Python's collector looks through."""
+    return f"{namespace}\0{value}"
 
 
 @frozen

@@ -45,9 +45,10 @@ class SplitUid(NamedTuple):
 
 def split(uid: str) -> SplitUid:
     """The stem and the tail of an original, which may be any text."""
-    digits = len(uid) - len(uid.rstrip("0123456789"))
-    at = len(uid) - min(digits, TAIL_DIGITS)
-    return SplitUid(uid[:at], uid[at:])
+    stem = uid.rstrip("0123456789")
+    if len(uid) - len(stem) > TAIL_DIGITS:
+        stem = uid[:-TAIL_DIGITS]
+    return SplitUid(stem, uid[len(stem) :])
 
 
 class UidCipher:

@@ -131,6 +131,7 @@ class Way:
     ) -> None:
         self._message_for = message_for
         self.privacy = privacy
+        self.maps_instances = privacy.maps_instances
         self.direction = direction
         self.transfer_syntaxes = transfer_syntaxes
         self.number = number
@@ -190,15 +191,18 @@ class Way:
         if self._is_busy or self.is_closed:
             return
         self._is_busy = True
+        messages = self._messages
         try:
-            while not self.is_stopped and (ready := self._ready()):
-                self._onward(ready)
+            while messages and (messages[0].ready or messages[0].is_over) and not self.is_stopped:
+                ready = self._ready()
+                if ready:
+                    self._onward(ready)
                 if self.is_closed:
                     return
         finally:
             self._is_busy = False
         self._balance()
-        if not self._messages and self._when_empty is not None and not self.is_stopped:
+        if not messages and self._when_empty is not None and not self.is_stopped:
             when_empty, self._when_empty = self._when_empty, None
             when_empty()
 
@@ -207,12 +211,11 @@ class Way:
         messages = self._messages
         while messages:
             first = messages[0]
-            if first.is_void:
-                first.ready = []
             if first.ready:
-                ready.extend(first.ready)
-                first.ready = []
-                first.has_left = True
+                parts, first.ready = first.ready, []
+                if not first.is_void:
+                    ready += parts
+                    first.has_left = True
             if not first.is_over:
                 break
             messages.popleft()

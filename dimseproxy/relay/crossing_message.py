@@ -33,21 +33,23 @@ _NOTHING: Final = Pseudonyms({})
 class CrossingMessage:
     """What all messages have in common: their command, and the ways in which they end."""
 
+    # How each begins.
+    is_over = False
+    is_waiting = False
+    has_left = False
+    held = 0
+    behind = 0
+    _has_begun = False
+    _is_working = False
+    _refusal: tuple[int, str] | None = None
+    _request: CrossedRequest | None = None
+    _mapped: dict[Element, str] | None = None
+
     def __init__(self, way: Way, command: Command) -> None:
         self.ready: list[Part] = []
-        self.is_over = False
-        self.is_waiting = False
-        self.held = 0
-        self.behind = 0
         self._way = way
         self._command = command
         self._has_arrived = not command.command_set.has_data_set
-        self.has_left = False
-        self._has_begun = False
-        self._is_working = False
-        self._refusal: tuple[int, str] | None = None
-        self._request: CrossedRequest | None = None
-        self._mapped: dict[Element, str] | None = None
 
     @property
     def is_void(self) -> bool:
@@ -96,17 +98,20 @@ class CrossingMessage:
 
     def _mapped_instances(self) -> dict[Element, str]:
         found: dict[Element, str] = {}
-        if not self._way.privacy.maps_instances:
+        if not self._way.maps_instances:
             return found
+        command_set = self._command.command_set
+        elements = command_set.elements
         for element in _INSTANCE_UIDS:
-            uid = self._command.command_set.text(element)
-            if is_identifying(Kind.INSTANCE, uid):
-                found[element] = uid
+            if element in elements:
+                uid = command_set.text(element)
+                if is_identifying(Kind.INSTANCE, uid):
+                    found[element] = uid
         return found
 
     def _identities(self) -> set[Identity]:
         """What has to be looked up for the command."""
-        if self._asked_for:
+        if not self._instances or self._asked_for:
             return set()
         return {Identity(Kind.INSTANCE, uid) for uid in self._instances.values()}
 
@@ -124,8 +129,9 @@ class CrossingMessage:
         if command_set.elements <= _HARMLESS:
             return self._command
         changes: dict[Element, int | str | None] = {Element.ERROR_COMMENT: None}
+        asked_for = self._asked_for
         for element, uid in self._instances.items():
-            changes[element] = self._asked_for or self._counterpart(Identity(Kind.INSTANCE, uid), values)
+            changes[element] = asked_for or self._counterpart(Identity(Kind.INSTANCE, uid), values)
         return Command(self._command.context_id, command_set.replace(changes).known())
 
     def _counterpart(self, instance: Identity, values: Mapping[Identity, str]) -> str:
@@ -153,7 +159,11 @@ class CrossingMessage:
         except Exception:
             self._failed(Failure())
             return
-        asking.addCallbacks(self._answered, self._failed)
+        if asking.called and isinstance(asking.result, Pseudonyms):
+            # Known already, as most are: nobody has to be called back.
+            self._answered(asking.result)
+        else:
+            asking.addCallbacks(self._answered, self._failed)
 
     def _answered(self, answer: Pseudonyms) -> None:
         if self.is_over or self._way.is_closed:
@@ -216,7 +226,7 @@ class CrossingMessage:
     def _emit(self, parts: Iterable[Part]) -> None:
         self._has_begun = True
         self.held = 0
-        self.ready.extend(parts)
+        self.ready += parts
 
     def refuse(self, status: int, comment: str) -> None:
         """Nothing more of this leaves; whoever waits for it is told that it failed."""

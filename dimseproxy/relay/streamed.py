@@ -40,18 +40,20 @@ class Streamed(CrossingMessage):
     A head of a hundred thousand elements is scanned, looked up, answered and written a slice at a time.
     """
 
+    _rewriter: Rewriter | Replay
+    _editor: Editor
+    _is_open = False
+    #: What remembers heads such as this one.
+    _memory: HeadMemory | None = None
+    _final: DataSetFragment | None = None
+    _is_long = False
+
     def __init__(self, way: Way, command: Command) -> None:
         super().__init__(way, command)
-        self._rewriter: Rewriter | Replay
-        self._editor: Editor
-        self._is_open = False
-        #: What remembers heads such as this one, and the beginning of this data set until its head has left.
-        self._memory: HeadMemory | None = None
+        #: The beginning of this data set until its head has left.
         self._beginning: list[memoryview] = []
-        self._final: DataSetFragment | None = None
         self._values: dict[Identity, str] = {}
         self._kept: list[Deferred[None]] = []
-        self._is_long = False
 
     def begin(self) -> None:
         """See `Message`."""
@@ -233,14 +235,14 @@ class Streamed(CrossingMessage):
         parts: list[Part] = [] if self._has_begun else [self._crossed_command(self._values)]
         parts.extend(self._fragments(pieces))
         was_long, self._is_long = self._is_long, False
-        kept, self._kept = self._kept, []
-        if kept and self._command.command_set.command_field == CommandField.C_STORE_RQ and self._request is not None:
+        if self._kept:
+            kept, self._kept = self._kept, []
+            if self._request is None or self._command.command_set.command_field != CommandField.C_STORE_RQ:
+                self.is_waiting = True
+                all_kept(kept).addCallbacks(lambda _: self._leave_late(parts), self._failed)
+                return
             # The object may go: it is its response that waits until its pseudonyms are kept.
             self._request.kept.extend(kept)
-        elif kept:
-            self.is_waiting = True
-            all_kept(kept).addCallbacks(lambda _: self._leave_late(parts), self._failed)
-            return
         if was_long:
             # To put some megabytes together took a while already.
             self._later(lambda: self._leave(parts))

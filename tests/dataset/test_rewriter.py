@@ -7,7 +7,7 @@ from pydicom.sequence import Sequence
 from twisted.trial.unittest import SynchronousTestCase
 
 from dimseproxy.dataset.encoding import Encoding
-from dimseproxy.dataset.rewriter import Element, Plan, Rewriter
+from dimseproxy.dataset.rewriter import Element, Level, Plan, Rewriter
 from dimseproxy.errors import LocalProtocolError, OperationRefused
 from tests.dataset.editing import (
     BIG_ENDIAN,
@@ -204,6 +204,18 @@ class EditingTests(SynchronousTestCase):
                 source.ReferencedStudySequence = Sequence([])
                 source[PIXELS].value = b""
                 self.assertEqual(out, decoded(encoded(source, encoding), encoding))
+
+    def test_where_the_plan_says_what_is_written_the_editor_is_not_asked(self) -> None:
+        class Saying(Plan):
+            def instead(self, tag: int, vr: str, level: Level) -> bytes | None:
+                return element(tag, vr, b"NOBODY") if tag == NAME else None
+
+        editor = Scripted({}, lambda element: b"")
+        editor.plan = Saying({NAME: SWAP, PATIENT_ID: SWAP})
+        source = element(NAME, "PN", b"DOE^JANE") + element(PATIENT_ID, "LO", b"4711")
+        out = rewritten(source, EXPLICIT, editor)
+        self.assertEqual(out, element(NAME, "PN", b"NOBODY") + element(PATIENT_ID, "LO", b""))
+        self.assertEqual([each.tag for each in editor.edited], [PATIENT_ID])
 
     def test_a_repr_says_no_value(self) -> None:
         editor = Scripted({NAME: EDIT})

@@ -33,11 +33,11 @@ class Identifiers(TestCase):
     def test_one_that_is_told_more_does_not_look_for_what_was_forgotten(self) -> None:
         made = Guard()
         made.forget("20240115")
-        self.assertFalse(finds(made.told(["20240115"]).search([b"on 20240115"])))
+        self.assertFalse(finds(made.told([made.needles_of("20240115")]).search([b"on 20240115"])))
 
     def test_one_that_is_told_more_finds_both_and_the_first_one_does_not(self) -> None:
         first = guard("PAT-4711", own=("OUR WORDS",))
-        told = first.told(["1.2.3.4", "our words"])
+        told = first.told(map(first.needles_of, ["1.2.3.4", "our words"]))
         self.assertTrue(finds(told.search([b"see PAT-4711"])) and finds(told.search([b"1.2.3.4"])))
         self.assertFalse(finds(told.search([b"our words"])) or finds(first.search([b"1.2.3.4"])))
 

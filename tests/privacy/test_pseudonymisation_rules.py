@@ -85,6 +85,13 @@ class Protected(Editing):
         left = self.sent(ct(VerifyingOrganization="Clinic", AcquisitionDateTime="20240115120000"), BASIC)
         self.assertEqual((left.VerifyingOrganization, left.AcquisitionDateTime), ("ANONYMIZED", "19000101000000"))
 
+    def test_a_dummy_of_one_encoding_is_none_of_another(self) -> None:
+        # In any order: what is written is the same for all data sets of an encoding, and for no other.
+        for encoding in (*ENCODINGS, *reversed(ENCODINGS)):
+            for purpose in Purpose:
+                left = self.sent(ct(VerifyingOrganization="Clinic", PatientSex="F"), BASIC, encoding, purpose=purpose)
+                self.assertEqual((left.VerifyingOrganization, left.PatientSex), ("ANONYMIZED", ""))
+
     def test_thousands_of_dates_are_emptied(self) -> None:
         original = ct()
         original.add_new(0x00080022, "DA", ["20240115"] * 7500)

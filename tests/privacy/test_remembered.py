@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from dimseproxy.dataset.encoding import Encoding
 from dimseproxy.errors import OperationRefused
-from dimseproxy.privacy.identity import Identity
+from dimseproxy.privacy.identity import Identity, Kind
 from dimseproxy.privacy.policy import Policy, compile_policy
 from dimseproxy.privacy.pseudonymisation import Pseudonymisation, Purpose
 from dimseproxy.privacy.remembering import MAX_ELEMENTS
@@ -191,6 +191,24 @@ class ReplayTests(Remembering):
             return {each: f"{found}9" for each, found in self.source.pseudonyms_of(wanted).items()}
 
         self.assertEqual(self.replayed(an_object(2), changed), self.usual(an_object(2), changed))
+
+    def test_so_are_those_of_a_uid_that_is_the_same_again(self) -> None:
+        def changed(wanted: set[Identity]) -> Mapping[Identity, str]:
+            found = self.source.pseudonyms_of(wanted)
+            return {each: f"{other}9" if each.kind is Kind.SERIES else other for each, other in found.items()}
+
+        for number, pseudonyms_of in ((2, None), (3, changed), (4, None)):
+            an_other = an_object(number)
+            self.assertEqual(self.replayed(an_other, pseudonyms_of), self.usual(an_other, pseudonyms_of))
+            self.assertFalse(self.was_replaced)
+
+    def test_two_at_the_same_time_have_each_their_own(self) -> None:
+        first, second = an_object(2), an_object(3)
+        replays = [self.recognised(each) for each in (first, second)]
+        for replay, each in zip(replays, (first, second), strict=True):
+            assert replay is not None
+            replay.feed([memoryview(self.data(each))], True)
+            self.assertEqual(self.rest(replay), self.usual(each))
 
     def test_they_make_it_forget(self) -> None:
         self.replayed(an_object(2), lambda wanted: {each: f"{pseudonym_of(each)}9" for each in wanted})
