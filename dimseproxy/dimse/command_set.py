@@ -130,14 +130,25 @@ class _Layout:
     Where the elements of a command set lie.
 
     @param places: element number to the start and the end of its value.
+    @ivar is_regular: whether they lie as we write them: the group length first, all in ascending order.
     @ivar numbers: element number of each unsigned value to where it is in what `numbers_in` returns.
     @raise RemoteProtocolError: where there is no command field or no data set type.
     """
 
-    __slots__ = ("command_field", "data_set_type", "headers", "headers_in", "numbers", "numbers_in", "places")
+    __slots__ = (
+        "command_field",
+        "data_set_type",
+        "headers",
+        "headers_in",
+        "is_regular",
+        "numbers",
+        "numbers_in",
+        "places",
+    )
 
     def __init__(self, places: Mapping[int, tuple[int, int]]) -> None:
         self.places = places
+        self.is_regular = list(places) == sorted(places) and places.get(_COMMAND_GROUP_LENGTH) == (8, 12)
         lengths = {element: end - start for element, (start, end) in places.items()}
         numbers = [element for element, length in lengths.items() if length and element in _US_ELEMENTS]
         self.numbers = {element: index for index, element in enumerate(numbers)}
@@ -247,6 +258,15 @@ class CommandSet:
 
     def replace(self, elements: Mapping[Element, int | str | None]) -> CommandSet:
         """A copy with these elements set, or left out where the value is None."""
+        layout = self._layout
+        changed = [element for element, value in elements.items() if value is not None or element in layout.places]
+        if not changed:
+            return self
+        if len(changed) == 1 and layout.is_regular:
+            element = changed[0]
+            value = elements[element]
+            if value is not None and element in layout.places and element != _COMMAND_GROUP_LENGTH:
+                return self._with(element, value)
         kept = self._encoded_elements()
         for element, value in elements.items():
             if value is None:
@@ -254,6 +274,13 @@ class CommandSet:
             else:
                 kept[element] = _encoded(element, value)
         return self._of(kept)
+
+    def _with(self, element: Element, value: int | str) -> CommandSet:
+        """A copy with another value of an element that it has: all else stays where it is."""
+        data = self._data
+        start, end = self._layout.places[element]
+        content = data[_GROUP_LENGTH.size : start - _ELEMENT_HEADER.size] + _encoded(element, value) + data[end:]
+        return self.decode(_GROUP_LENGTH.pack(0, _COMMAND_GROUP_LENGTH, 4, len(content)) + content)
 
     def known(self) -> CommandSet:
         """The same with the elements of `Element` only: nobody knows what others say."""

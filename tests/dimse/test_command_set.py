@@ -100,6 +100,25 @@ class WireTests(SynchronousTestCase):
         self.assertEqual(command_set.encode(), ECHO_RQ)
 
     @PROPERTY
+    @given(_values, _values, st.data())
+    def test_what_is_replaced_is_as_if_it_had_been_there(
+        self, before: dict[Element, int | str | None], after: dict[Element, int | str | None], data: st.DataObject
+    ) -> None:
+        changed = data.draw(st.lists(st.sampled_from(sorted(after)), max_size=3, unique=True))
+        some = {
+            each: data.draw(st.sampled_from((after[each], None))) if each in _TITLES else after[each]
+            for each in changed
+        }
+        self.assertEqual(CommandSet.of(before).replace(some), CommandSet.of({**before, **some}))
+
+    def test_replacing_one_puts_the_others_in_order(self) -> None:
+        strange = command_bytes(us(0x800, 0x0101), us(0x100, 0x30), us(0x110, 7))
+        self.assertEqual(
+            CommandSet.decode(strange).replace({Element.MESSAGE_ID: 9}).encode(),
+            command_bytes(us(0x100, 0x30), us(0x110, 9), us(0x800, 0x0101)),
+        )
+
+    @PROPERTY
     @given(_values)
     def test_every_value_survives(self, values: dict[Element, int | str | None]) -> None:
         decoded = CommandSet.decode(CommandSet.of(values).encode())
