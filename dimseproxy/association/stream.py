@@ -117,8 +117,8 @@ def stream_over(transport: ITransport, user: StreamUser, reactor: object) -> Byt
             if base is transport:
                 return SocketStream(base, user, reactor)
             if isinstance(transport, TLSMemoryBIOProtocol) and _has_sent_all(base):
-                transport.transport = _BelowTLS(transport, base, user, reactor)
-                return TransportStream(transport, user)
+                below = transport.transport = _BelowTLS(transport, base, user, reactor)
+                return TransportStream(transport, user, below.stream)
         # What is read at once, and from when on a writer is told to pause.
         base.bufferSize = READ_SIZE
         base.SEND_LIMIT = 2 * READ_SIZE
@@ -132,23 +132,32 @@ def _has_sent_all(base: tcp.Connection) -> bool:
 
 @implementer(IPushProducer)
 class TransportStream:
-    """A stream through the methods of a Twisted transport."""
+    """
+    A stream through the methods of a Twisted transport.
 
-    def __init__(self, transport: ITransport, user: StreamUser) -> None:
+    @param below: what the transport itself sends over, where that is known.
+    """
+
+    def __init__(self, transport: ITransport, user: StreamUser, below: SocketStream | None = None) -> None:
         self._transport = transport
         self._user = user
+        self._below = below
         self._resumed = 0
         self._reading = True
         self._closing = False
-        self.waiting = False
+        self._is_full = False
         transport.registerProducer(self, True)  # type: ignore[attr-defined]
 
     @property
     def progress(self) -> int:
         """
-        Counts whole buffers that went out, of `READ_SIZE` or more each.
+        Where nothing is known of below, counts whole buffers that went out, of `READ_SIZE` or more each.
         """
-        return self._resumed * READ_SIZE
+        return self._resumed * READ_SIZE if self._below is None else self._below.progress
+
+    @property
+    def waiting(self) -> bool:
+        return self._is_full if self._below is None else self._below.waiting
 
     def write(self, chunks: Sequence[bytes | memoryview]) -> None:
         self._transport.write(b"".join(chunks))
@@ -176,12 +185,12 @@ class TransportStream:
 
     def pauseProducing(self) -> None:
         """The transport's buffer is full."""
-        self.waiting = True
+        self._is_full = True
         self._user.pause_sending()
 
     def resumeProducing(self) -> None:
         """The transport's buffer is empty."""
-        self.waiting = False
+        self._is_full = False
         self._resumed += 1
         self._user.resume_sending()
 
@@ -206,7 +215,7 @@ class _BelowTLS:
         self._producer: IPushProducer | None = None
         #: What arrives is for TLS.
         self.dataReceived = tls.dataReceived
-        self._stream = SocketStream(base, self, reactor)
+        self.stream = SocketStream(base, self, reactor)
 
     # What the stream asks
 
@@ -233,7 +242,7 @@ class _BelowTLS:
 
     def write(self, data: bytes) -> None:
         """Send."""
-        self._stream.write((data,))
+        self.stream.write((data,))
 
     def writeSequence(self, data: Iterable[bytes]) -> None:
         """Send."""
@@ -241,11 +250,11 @@ class _BelowTLS:
 
     def loseConnection(self) -> None:
         """Close when everything is sent."""
-        self._stream.close()
+        self.stream.close()
 
     def abortConnection(self) -> None:
         """Close now."""
-        self._stream.abort()
+        self.stream.abort()
 
     def registerProducer(self, producer: IPushProducer, streaming: bool) -> None:
         """Who is told to pause."""
@@ -257,11 +266,11 @@ class _BelowTLS:
 
     def pauseProducing(self) -> None:
         """Read nothing more."""
-        self._stream.pause_reading()
+        self.stream.pause_reading()
 
     def resumeProducing(self) -> None:
         """Read again."""
-        self._stream.resume_reading()
+        self.stream.resume_reading()
 
     def getPeer(self) -> IAddress:
         """The caller's, which a PROXY header may have told."""
