@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench import dcmtk
+from bench import dcmtk, originals
 from bench.compare import LOADS, NEW_INSTANCES
 from bench.options import Options
 from bench.processes import CHECKOUT, BenchError, free_port
@@ -59,6 +59,7 @@ def _measure(
         for way in ways:
             running[_before(way)] = start(way, port, directory, checkout=base)
             running[way] = start(way, port, directory)
+        originals.check(running, port, objects, directory)
         sink = dcmtk.start_sink(directory, dcmtk.NO_NAGLE, port=port)
         try:
             return measure(running, objects, rounds, dcmtk.NO_NAGLE, NEW_INSTANCES)

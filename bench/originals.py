@@ -27,9 +27,10 @@ def check(running: Mapping[str, Subject], port: int, objects: Path, directory: P
         finally:
             sink.stop()
         shown = originals_in(kept, sample)
-        if name in PSEUDONYMISING and shown:
+        pseudonymises = subject.name in PSEUDONYMISING
+        if pseudonymises and shown:
             raise BenchError(f"{name} let originals through: {', '.join(shown)}")
-        if name not in PSEUDONYMISING and not shown:
+        if not pseudonymises and not shown:
             raise BenchError(f"no original came through {name}: the search for them is at fault")
 
 

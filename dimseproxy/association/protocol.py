@@ -55,8 +55,8 @@ from dimseproxy.ul.pdu import (
 )
 from dimseproxy.ul.state_table import State
 
-# The layer may be ahead of what the user was told, by what came in the same piece.
 _Fragment = CommandFragment | DataSetFragment
+# The layer may be ahead of what the user was told, by what came in the same piece.
 _ENDED: Final = frozenset((State.IDLE, State.AWAITING_TRANSPORT_CLOSE))
 
 _numbers = count(1)

@@ -92,15 +92,10 @@ class _Leg:
             self.association.resume()
 
     def received(self, parts: Sequence[Part]) -> None:
-        self._relay.silence.is_broken = True
+        self._relay.silence.broken()
         onward: list[Part] = []
-        other = self.other
         for part in parts:
             if isinstance(part, DataSetFragment):
-                if not self._interested:
-                    other._tally.octets += part.octets
-                    onward.append(part)
-                    continue
                 moved: Sequence[Part] = (part,)
                 for step in self._interested:
                     moved = _moved(step, moved)
@@ -111,12 +106,12 @@ class _Leg:
                 moved = self._filtered(part)
             for each in moved:
                 if isinstance(each, DataSetFragment):
-                    other._tally.octets += each.octets
+                    self.other._tally.octets += each.octets
                 elif each.command_set.is_response:
-                    other.note_response(each)
+                    self.other.note_response(each)
             onward += moved
         if onward:
-            other.turns.send(self.source, onward)
+            self.source.send(onward)
 
     def _filtered(self, command: Command) -> Sequence[Part]:
         """What the filters make of a command; notes which of them want its data set."""

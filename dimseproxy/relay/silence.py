@@ -7,21 +7,20 @@ class Silence:
     """
     Noting that something happens costs less than asking the clock each time.
 
-    @ivar is_broken: to be set when something happens.
     @param now: the time it begins.
     """
 
     def __init__(self, now: float) -> None:
-        self.is_broken = False
+        self._is_broken = False
         self._since = now
 
     def broken(self) -> None:
-        """Something happened: for those who call."""
-        self.is_broken = True
+        """Something happened."""
+        self._is_broken = True
 
     def lasts(self, now: float) -> float:
         """For how many seconds nothing has happened, as far as the looks can tell."""
-        if self.is_broken:
-            self.is_broken = False
+        if self._is_broken:
+            self._is_broken = False
             self._since = now
         return now - self._since

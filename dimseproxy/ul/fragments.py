@@ -17,7 +17,7 @@ from typing import Final
 SINGLE_PDV_PREFIX: Final = Struct(">BxIIBB")
 _PREFIX_LENGTH: Final = SINGLE_PDV_PREFIX.size
 #: What a PDU is longer by than its length field says.
-_PDU_HEADER_LENGTH: Final = 6
+PDU_HEADER_LENGTH: Final = 6
 
 
 class CommandFragment:
@@ -90,7 +90,7 @@ class DataSetFragment:
         offset = self.start
         while offset < self.end:
             _, length, _, _, _ = SINGLE_PDV_PREFIX.unpack_from(self.data, offset)
-            end = offset + _PDU_HEADER_LENGTH + length
+            end = offset + PDU_HEADER_LENGTH + length
             yield view[offset + _PREFIX_LENGTH : end]
             offset = end
 

@@ -15,10 +15,9 @@ from typing import Final
 from attrs import field, frozen
 
 from dimseproxy.errors import AbortReason, RemoteProtocolError
-from dimseproxy.ul.fragments import SINGLE_PDV_PREFIX, CommandFragment, DataSetFragment
+from dimseproxy.ul.fragments import PDU_HEADER_LENGTH, SINGLE_PDV_PREFIX, CommandFragment, DataSetFragment
 from dimseproxy.ul.pdu import PduType
 
-PDU_HEADER_LENGTH: Final = 6
 # As a plain number, for what is asked of every PDU.
 _P_DATA_TF: Final = int(PduType.P_DATA_TF)
 _PREFIX_LENGTH: Final = SINGLE_PDV_PREFIX.size
@@ -247,6 +246,7 @@ class Framer:
         longest = pdus = 0
         context = -1
         is_last = is_long = False
+        end: int
         while offset + _PREFIX_LENGTH <= size:
             prefix = self._prefix
             if prefix and data.startswith(prefix, offset) and (not pdus or prefix[-2] == context):
@@ -265,7 +265,7 @@ class Framer:
                         longest = whole - PDU_HEADER_LENGTH
                     continue
             pdu_type, length, pdv_length, context_id, control = _single_pdv_prefix(data, offset)
-            end = offset + PDU_HEADER_LENGTH + int(length)
+            end = offset + PDU_HEADER_LENGTH + length
             if (
                 pdu_type != _P_DATA_TF
                 or pdv_length + 4 != length
