@@ -36,3 +36,38 @@ class RecentTests(SynchronousTestCase):
         for number in range(10):
             self.recent.put(str(number), number)
         self.assertEqual(len(self.recent), 2)
+
+    def test_what_is_forgotten_is_not_there(self) -> None:
+        self.recent.forget("a")
+        self.recent.forget("c")
+        self.assertEqual([self.recent.get(key) for key in "ab"], [None, 2])
+
+
+class ManyTests(SynchronousTestCase):
+    """So many entries that they are kept in sections."""
+
+    def setUp(self) -> None:
+        self.recent: Recent[str, int] = Recent(10_000)
+
+    def test_it_never_grows_over_its_limit(self) -> None:
+        for number in range(30_000):
+            self.recent.put(str(number), number)
+        self.assertLessEqual(len(self.recent), 10_000)
+
+    def test_nearly_all_of_the_last_are_there(self) -> None:
+        for number in range(30_000):
+            self.recent.put(str(number), number)
+        self.assertTrue(all(self.recent.get(str(number)) == number for number in range(25_000, 30_000)))
+
+    def test_what_is_used_again_and_again_stays(self) -> None:
+        self.recent.put("a", -1)
+        for number in range(30_000):
+            self.recent.put(str(number), number)
+            self.recent.get("a")
+        self.assertEqual(self.recent.get("a"), -1)
+
+    def test_what_is_forgotten_is_not_there(self) -> None:
+        self.recent.put("a", 1)
+        self.assertIn("a", self.recent)
+        self.recent.forget("a")
+        self.assertNotIn("a", self.recent)
