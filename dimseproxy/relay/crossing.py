@@ -14,7 +14,7 @@ from typing import Final, Protocol
 
 from attrs import Factory, define
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from dimseproxy.dataset.encoding import Encoding
 from dimseproxy.dimse.command_set import NO_DATA_SET, CommandField, CommandSet, Element
@@ -30,6 +30,7 @@ from dimseproxy.relay.privacy import Privacy
 #: more pseudonyms than a service is asked for at once.
 MAX_HELD_OCTETS: Final = 1024 * 1024
 MAX_HELD_MESSAGES: Final = 256
+_SEVERAL: Final = 2
 
 _RETRIEVES: Final = frozenset((CommandField.C_FIND_RQ, CommandField.C_MOVE_RQ, CommandField.C_GET_RQ))
 
@@ -150,6 +151,7 @@ class Way:
         self.is_stopped = False
         self._is_busy = False
         self._when_empty: Callable[[], None] | None = None
+        self._together: IDelayedCall | None = None
         self.is_closed = False
 
     # What comes
@@ -206,6 +208,21 @@ class Way:
             when_empty, self._when_empty = self._when_empty, None
             when_empty()
 
+    def advance_together(self) -> None:
+        """
+        Let go on what is ready: where several messages are on their way, when others had their chance to be ready, too.
+
+        A service answers for many at once; each on its own would be sent on its own.
+        """
+        if len(self._messages) < _SEVERAL:
+            self.advance()
+        elif self._together is None and not self._is_busy and not self.is_closed:
+            self._together = self.clock.callLater(0, self._advance_now)
+
+    def _advance_now(self) -> None:
+        self._together = None
+        self.advance()
+
     def _ready(self) -> list[Part]:
         ready: list[Part] = []
         messages = self._messages
@@ -259,6 +276,9 @@ class Way:
     def close(self) -> None:
         """Nothing crosses any longer."""
         self.is_closed = True
+        if self._together is not None:
+            self._together.cancel()
+            self._together = None
         self._messages.clear()
         self._behind = 0
         self._current = None

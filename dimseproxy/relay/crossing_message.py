@@ -176,7 +176,7 @@ class CrossingMessage:
         except Exception:
             self._failed(Failure())
         if not self._is_working:
-            self._way.advance()
+            self._way.advance_together()
 
     def _failed(self, failure: Failure) -> None:
         if self.is_over or self._way.is_closed:
@@ -197,7 +197,7 @@ class CrossingMessage:
             )
             self.refuse(Status.PROCESSING_FAILURE, "Cannot be processed")
         if not self._is_working:
-            self._way.advance()
+            self._way.advance_together()
 
     def _found(self, answer: Pseudonyms) -> None:
         raise NotImplementedError
@@ -215,7 +215,7 @@ class CrossingMessage:
             return
         self.is_waiting = False
         self._leave(parts)
-        self._way.advance()
+        self._way.advance_together()
 
     def _leave(self, parts: Sequence[Part]) -> None:
         self._emit(parts)

@@ -262,7 +262,7 @@ class Streamed(CrossingMessage):
     def _leave_late(self, parts: Sequence[Part]) -> None:
         super()._leave_late(parts)
         self._work()
-        self._way.advance()
+        self._way.advance_together()
 
     def _leave(self, parts: Sequence[Part]) -> None:
         if self._rewriter.is_complete and self._has_arrived:

@@ -33,7 +33,7 @@ CALLER_HOST = "192.0.2.7"
 
 @implementer(IAssociation)
 class FakeAssociation:
-    """Keeps what its user did to it in `told`, in order; `sent` has the parts only."""
+    """Keeps what its user did to it in `told`, in order; `sent` has the parts only, `sends` those of each time."""
 
     def __init__(self, request: AssociateRequest | None = None, accept: AssociateAccept | None = None) -> None:
         self.number = 1
@@ -42,6 +42,7 @@ class FakeAssociation:
         self.established = Established(self.request, accept or an_accept(self.request))
         self.user: IAssociationUser
         self.sent: list[Part] = []
+        self.sends: list[Sequence[Part]] = []
         self.told: list[object] = []
         self.is_paused = False
         self.is_over = False
@@ -52,6 +53,7 @@ class FakeAssociation:
     def send(self, parts: Sequence[Part]) -> None:
         if not self.is_over:
             self.sent.extend(parts)
+            self.sends.append(parts)
 
     def pause(self) -> None:
         self.is_paused = True

@@ -14,7 +14,7 @@ from dimseproxy.association.interfaces import IAssociationUser
 from dimseproxy.dimse.command_set import CommandField, Element
 from dimseproxy.dimse.parts import Command, DataSetFragment, Part
 from dimseproxy.dimse.status import Status
-from dimseproxy.errors import AssociationAborted
+from dimseproxy.errors import AbortSource, AssociationAborted
 from dimseproxy.privacy import guard
 from dimseproxy.privacy.identifiers import Direction
 from dimseproxy.privacy.identity import Identity, Kind
@@ -217,6 +217,7 @@ class SendingTests(AtABorder):
         self.names.holds = True
         self.border.send([*storing(), echo(2)])
         self.names.answers()
+        self.clock.advance(0)
         self.assertEqual(commands(self.peer.sent), ["C-STORE-RQ", "C-ECHO-RQ"])
 
     def test_two_messages_look_their_identities_up_at_the_same_time(self) -> None:
@@ -229,7 +230,24 @@ class SendingTests(AtABorder):
         self.border.send([*storing(1), *storing(2)])
         self.names.answers(1)
         self.names.answers(0)
+        self.clock.advance(0)
         self.assertEqual([of(self.peer.sent, index).command_set.message_id for index in (0, 1)], [1, 2])
+
+    def test_what_is_ready_in_one_turn_leaves_at_once(self) -> None:
+        self.names.holds = True
+        self.border.send([part for message_id in range(1, 6) for part in storing(message_id)])
+        for _ in range(3):
+            self.names.answers()
+        self.clock.advance(0)
+        self.assertEqual([commands(parts) for parts in self.peer.sends], [["C-STORE-RQ"] * 3])
+
+    def test_nothing_leaves_when_it_was_aborted_in_that_turn(self) -> None:
+        self.names.holds = True
+        self.border.send([*storing(1), *storing(2)])
+        self.names.answers()
+        self.border.abort(AbortSource.SERVICE_USER, 0)
+        self.clock.advance(0)
+        self.assertEqual((self.peer.sent, self.clock.getDelayedCalls()), ([], []))
 
     def test_whole_fragments_of_pixel_data_cross_as_they_are(self) -> None:
         data = an_object(pixels=bytes(300_000))
@@ -438,6 +456,7 @@ class FlowTests(AtABorder):
             self.border.send(storing(message_id, an_object(pixels=bytes(MAX_HELD_OCTETS // 2))))
         for _ in range(3):
             self.names.answers()
+        self.clock.advance(0)
         self.assertEqual(self.user.told, ["pause", "resume"])
 
     def test_a_slow_peer_makes_the_user_wait(self) -> None:
