@@ -12,7 +12,6 @@ from contextlib import suppress
 from itertools import islice
 from typing import Final
 
-from dimseproxy.dataset.element import Element
 from dimseproxy.dimse.status import Status
 from dimseproxy.errors import OperationRefused
 from dimseproxy.privacy import values
@@ -280,9 +279,9 @@ class Known:
         self._told = 0
         self.days: set[str] = set()
 
-    def add(self, element: Element) -> None:
-        """An element of the patient whose value does not leave."""
-        self._values.append((element.tag, element.value, element.level.character_sets))
+    def add(self, tag: int, value: bytes, character_sets: bytes) -> None:
+        """The value of an element of the patient, which does not leave as it is."""
+        self._values.append((tag, value, character_sets))
 
     def add_mapped(self, originals: Iterable[str]) -> None:
         """Values that pseudonyms stand for now; of very many only the first."""

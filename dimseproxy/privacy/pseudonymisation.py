@@ -69,15 +69,15 @@ class Pseudonymisation:
     """
 
     def __init__(self, policy: Policy, encoding: Encoding, purpose: Purpose, key: bytes, sop_class: str = "") -> None:
-        shared = _shared(policy, purpose)
+        common = shared(policy, purpose)
         self._policy = policy
         self._purpose = purpose
         self._key = key
         self._sop_class = sop_class
-        self._plans = shared.plans
-        self._private = shared.private
-        self._kept_dates = shared.kept_dates
-        self.plan: Plan = shared.plans.top
+        self._plans = common.plans
+        self._private = common.private
+        self._kept_dates = common.kept_dates
+        self.plan: Plan = common.plans.top
         self.insertions: Sequence[tuple[int, bytes]] = (
             method_attributes(policy, encoding) if purpose is Purpose.OBJECT else ()
         )
@@ -91,7 +91,7 @@ class Pseudonymisation:
         #: Elements that are looked at only, answered once the data set is known to be fit to leave.
         self._kept: deque[Element] = deque()
         self._noted = Noted()
-        self._known = Known(shared.own_texts)
+        self._known = Known(common.own_texts)
         self._is_fit = purpose is not Purpose.OBJECT or policy.burned_in == "pass"
 
     @property
@@ -146,7 +146,7 @@ class Pseudonymisation:
             self._kept.append(element)
             return
         if tag in GUARDED:
-            self._known.add(element)
+            self._known.add(tag, element.value, level.character_sets)
         if action is Action.REMOVE:
             element.replace(None)
         elif action is Action.UID or action is Action.PSEUDONYM:
@@ -293,12 +293,7 @@ class Pseudonymisation:
         if self._days is None and not self._is_head_over:
             self._dates.append(element)
             return
-        moved = b"" if self._days is None else moved_value(element, self._days)
-        if moved or not element.value.strip(b" \0"):
-            element.replace(moved)
-            self._known.days.update(day[:8] for day in moved.decode("ascii").split("\\"))
-        else:
-            settle(element, self._policy.rule(element.tag).fallback)
+        self._known.days.update(move(element, self._days, self._policy.rule(element.tag).fallback))
 
     def _derive_age(self, element: Element) -> None:
         on = next(filter(None, map(self._noted.text, DATES)), "")
@@ -335,6 +330,22 @@ class Pseudonymisation:
         return birth != "" and birth in map(self._noted.text, self._kept_dates)
 
 
+def move(element: Element, days: int | None, fallback: Action) -> Iterable[str]:
+    """
+    Answer for a date.
+
+    @param days: None: nobody knows by how many.
+    @param fallback: what happens to one that cannot be moved.
+    @return: the days that it says now, as YYYYMMDD.
+    """
+    moved = b"" if days is None else moved_value(element, days)
+    if moved or not element.value.strip(b" \0"):
+        element.replace(moved)
+        return [day[:8] for day in moved.decode("ascii").split("\\")]
+    settle(element, fallback)
+    return ()
+
+
 def moved_value(element: Element, days: int) -> bytes:
     """
     The dates of an element, moved; without those that cannot be read.
@@ -353,7 +364,7 @@ def moved_value(element: Element, days: int) -> bytes:
     return "\\".join(moved).encode("ascii") if any(moved) else b""
 
 
-class _Shared:
+class Shared:
     """What all data sets of a policy and purpose have in common."""
 
     def __init__(self, policy: Policy, purpose: Purpose) -> None:
@@ -367,8 +378,8 @@ class _Shared:
 
 
 @lru_cache(maxsize=64)
-def _shared(policy: Policy, purpose: Purpose) -> _Shared:
-    return _Shared(policy, purpose)
+def shared(policy: Policy, purpose: Purpose) -> Shared:
+    return Shared(policy, purpose)
 
 
 def _pseudonym(value: Mapped, element: Element) -> bytes:

@@ -20,6 +20,7 @@ from dimseproxy.dataset.encoding import Encoding
 from dimseproxy.dimse.command_set import NO_DATA_SET, CommandField, CommandSet, Element
 from dimseproxy.dimse.parts import Command, DataSetFragment, Part
 from dimseproxy.dimse.status import is_pending
+from dimseproxy.privacy.answer_form import AnswerForms
 from dimseproxy.privacy.identifiers import AnswerFilter, Direction
 from dimseproxy.privacy.identity import Identity
 from dimseproxy.privacy.replay import HeadMemory
@@ -139,6 +140,7 @@ class Way:
         self.clock = clock
         self.requests: dict[int, CrossedRequest] = {}
         self._memories: dict[int, HeadMemory] = {}
+        self._forms: dict[int, AnswerForms] = {}
         self.cut = cut
         self._onward = onward
         self._hold = hold
@@ -288,6 +290,7 @@ class Way:
                 kept.addErrback(lambda _: None)
         self.requests.clear()
         self._memories.clear()
+        self._forms.clear()
 
     # What messages need
 
@@ -303,6 +306,13 @@ class Way:
         if memory is None:
             memory = self._memories[context_id] = self.privacy.memory(encoding)
         return memory
+
+    def forms(self, context_id: int, encoding: Encoding) -> AnswerForms:
+        """What remembers the forms of the answers of a presentation context, likewise."""
+        forms = self._forms.get(context_id)
+        if forms is None:
+            forms = self._forms[context_id] = self.privacy.forms(encoding)
+        return forms
 
     def crossed(self, command: Command) -> CrossedRequest:
         """Note a request that goes on."""

@@ -8,6 +8,7 @@ from attrs import field, frozen
 
 from dimseproxy.dataset.element import Limits
 from dimseproxy.dataset.encoding import Encoding
+from dimseproxy.privacy.answer_form import AnswerForms, FilledForm
 from dimseproxy.privacy.dates import shift_days
 from dimseproxy.privacy.identifiers import Direction
 from dimseproxy.privacy.identity import Identity, Kind
@@ -18,7 +19,7 @@ from dimseproxy.privacy.replay import HeadMemory, Replay
 from dimseproxy.pseudonyms.interfaces import IPseudonyms
 
 #: What answers for the elements of a message.
-Editor = Pseudonymisation | Reidentification | Replay
+Editor = Pseudonymisation | Reidentification | Replay | FilledForm
 
 
 @frozen(eq=False)
@@ -77,6 +78,10 @@ class Privacy:
     def memory(self, encoding: Encoding) -> HeadMemory:
         """What remembers the heads of objects that go to the side of the pseudonyms."""
         return HeadMemory(self.policy, encoding, self.key(), self.limits)
+
+    def forms(self, encoding: Encoding) -> AnswerForms:
+        """What remembers the forms of answers that go to the side of the pseudonyms."""
+        return AnswerForms(self.policy, encoding, self.key(), self.limits)
 
     async def look_up(self, direction: Direction, wanted: Collection[Identity]) -> Mapping[Identity, str]:
         """

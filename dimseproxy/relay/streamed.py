@@ -15,6 +15,7 @@ from dimseproxy.dimse.command_set import CommandField, Element
 from dimseproxy.dimse.parts import Command, DataSetFragment, Part
 from dimseproxy.dimse.status import Status
 from dimseproxy.errors import OperationRefused
+from dimseproxy.privacy.answer_form import FilledForm
 from dimseproxy.privacy.guard import Search
 from dimseproxy.privacy.identifiers import AnswerFilter, Direction
 from dimseproxy.privacy.identity import Identity
@@ -40,7 +41,7 @@ class Streamed(CrossingMessage):
     A head of a hundred thousand elements is scanned, looked up, answered and written a slice at a time.
     """
 
-    _rewriter: Rewriter | Replay
+    _rewriter: Rewriter | Replay | FilledForm
     _editor: Editor
     _is_open = False
     #: What remembers heads such as this one.
@@ -68,24 +69,27 @@ class Streamed(CrossingMessage):
         @raise SourceUnavailable: the source is not open.
         """
         way = self._way
-        is_object = self._command.command_set.command_field == CommandField.C_STORE_RQ
+        command_field = self._command.command_set.command_field
         encoding = encoding_in(way, self._command)
         self._beginning.extend(fragment.views)
         self.held += fragment.data_length
-        replay = None
-        if is_object and way.direction is Direction.TO_PSEUDONYMS:
+        familiar: Replay | FilledForm | None = None
+        if way.direction is Direction.TO_PSEUDONYMS and command_field == CommandField.C_STORE_RQ:
             self._memory = way.memory(self._command.context_id, encoding)
             if self.held < self._memory.length and not fragment.is_last:
                 return False
-            replay = self._memory.recognise(self._beginning, self._sop_class)
-        if replay is not None:
-            self._rewriter = self._editor = replay
+            familiar = self._memory.recognise(self._beginning, self._sop_class)
+        elif way.direction is Direction.TO_PSEUDONYMS and command_field == CommandField.C_FIND_RSP and fragment.is_last:
+            familiar = way.forms(self._command.context_id, encoding).fill_in(b"".join(self._beginning))
+        if familiar is not None:
+            self._rewriter = self._editor = familiar
         else:
-            purpose = Purpose.OBJECT if is_object else Purpose.ANSWER
+            purpose = Purpose.OBJECT if command_field == CommandField.C_STORE_RQ else Purpose.ANSWER
             editor = way.privacy.editor(way.direction, encoding, purpose, self._sop_class)
             self._rewriter, self._editor = Rewriter(encoding, editor, way.privacy.limits), editor
-        self._feed(self._beginning, fragment.is_last)
-        if replay is not None or self._memory is None:
+        if not isinstance(familiar, FilledForm):
+            self._feed(self._beginning, fragment.is_last)
+        if familiar is not None or self._memory is None:
             self._beginning = []
         self._is_open = True
         return True
