@@ -9,7 +9,7 @@ different groups never share a call.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Final, Generic, TypeVar
 
 from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
@@ -28,30 +28,41 @@ MOST_WAITING: Final = 50_000
 
 
 class _Question(Generic[G]):
-    """One caller's values, until all are there or one cannot be had."""
+    """
+    One caller's values, until all are there or one cannot be had.
 
-    __slots__ = ("deferred", "is_over", "missing", "outcomes")
+    @param until: when it is too late for an answer, as the clock has it.
+    @param over: told when it has one.
+    """
 
-    def __init__(self, missing: int) -> None:
+    __slots__ = ("_over", "deferred", "is_over", "missing", "outcomes", "until")
+
+    def __init__(self, missing: int, until: float, over: Callable[[_Question[G]], None]) -> None:
         self.missing = missing
+        self.until = until
         self.outcomes: dict[tuple[G, str], Outcome] = {}
         self.is_over = False
         self.deferred: Deferred[Mapping[tuple[G, str], Outcome]] = Deferred(self._cancelled)
+        self._over = over
 
     def _cancelled(self, _: Deferred[Mapping[tuple[G, str], Outcome]]) -> None:
-        self.is_over = True
+        self._end()
 
     def answer(self, key: tuple[G, str], outcome: Outcome) -> None:
         self.outcomes[key] = outcome
         self.missing -= 1
         if not self.missing and not self.is_over:
-            self.is_over = True
+            self._end()
             self.deferred.callback(self.outcomes)
 
     def fail(self, error: BaseException) -> None:
         if not self.is_over:
-            self.is_over = True
+            self._end()
             self.deferred.errback(Failure(error))
+
+    def _end(self) -> None:
+        self.is_over = True
+        self._over(self)
 
 
 class _Asked(Generic[G]):
@@ -95,6 +106,10 @@ class Batches(Generic[G]):
         self._asked: dict[tuple[G, str], _Asked[G]] = {}
         self._calls = 0
         self._window: IDelayedCall | None = None
+        #: What waits for an answer, in the order of the deadlines, and the call at the first of them: a timer for each
+        #: question would cost as much as its answer.
+        self._open: dict[_Question[G], None] = {}
+        self._look: IDelayedCall | None = None
         self._stopped: Deferred[None] | None = None
 
     def outcomes(self, wanted: Collection[tuple[G, str]]) -> Deferred[Mapping[tuple[G, str], Outcome]]:
@@ -110,7 +125,10 @@ class Batches(Generic[G]):
             return fail(SourceUnavailable("the proxy is stopping"))
         if self._waits + len(wanted) > self._most_waiting:
             return fail(SourceUnavailable("too much waits for the pseudonym service already"))
-        question: _Question[G] = _Question(len(wanted))
+        question: _Question[G] = _Question(len(wanted), self._clock.seconds() + self._limit, self._is_over)
+        self._open[question] = None
+        if self._look is None:
+            self._look = self._clock.callLater(self._limit, self._look_for_late)
         for key in wanted:
             asked = self._asked.get(key)
             if asked is not None:
@@ -119,7 +137,7 @@ class Batches(Generic[G]):
                 self._wait(key, question)
         if self._window is None and self._calls < self._concurrency:
             self._window = self._clock.callLater(0, self._window_ends)
-        return question.deferred.addTimeout(self._limit, self._clock, self._too_late)
+        return question.deferred
 
     def stop(self) -> Deferred[None]:
         """Take no more questions; fires when the last call has ended."""
@@ -136,8 +154,19 @@ class Batches(Generic[G]):
             self._waits += 1
         questions.append(question)
 
-    def _too_late(self, _: object, seconds: float) -> Mapping[tuple[G, str], Outcome]:
-        raise SourceUnavailable(f"the pseudonym service did not answer within {seconds:g} s")
+    def _is_over(self, question: _Question[G]) -> None:
+        del self._open[question]
+        if not self._open and self._look is not None:
+            self._look.cancel()
+            self._look = None
+
+    def _look_for_late(self) -> None:
+        self._look = None
+        now = self._clock.seconds()
+        for question in list(takewhile(lambda each: each.until <= now, self._open)):
+            question.fail(SourceUnavailable(f"the pseudonym service did not answer within {self._limit:g} s"))
+        if self._open and self._look is None:
+            self._look = self._clock.callLater(next(iter(self._open)).until - now, self._look_for_late)
 
     def _window_ends(self) -> None:
         self._window = None

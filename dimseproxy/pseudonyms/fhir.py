@@ -234,7 +234,7 @@ def by_name(each: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 def parts(parameter: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The parts of a parameter by their names; empty where it has none."""
+    """The parts of a parameter by their names; empty where it has none; raises as `by_name`."""
     return by_name(_dicts(parameter.get("part")))
 
 

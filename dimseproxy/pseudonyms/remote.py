@@ -37,20 +37,19 @@ _BLAMES_A_VALUE: Final = frozenset((400, 413, 422))
 
 
 class Direction(Enum):
-    """What a service is asked for: the name of what it is given, and of what it gives."""
+    """
+    What a service is asked for.
+
+    @ivar given: the name of what it is asked about.
+    @ivar wanted: the name of what it answers.
+    """
 
     PSEUDONYMS = ("original", "pseudonym")
     ORIGINALS = ("pseudonym", "original")
 
-    @property
-    def given(self) -> str:
-        """What it is asked about."""
-        return self.value[0]
-
-    @property
-    def wanted(self) -> str:
-        """What it answers."""
-        return self.value[1]
+    def __init__(self, given: str, wanted: str) -> None:
+        self.given = given
+        self.wanted = wanted
 
 
 class IDialect(Interface):
@@ -295,7 +294,10 @@ class RemotePseudonyms:
         @raise SourceUnavailable: the service does not answer.
         @raise SourceRefused: it does not say whose they are.
         """
-        domain, lettered = group.domain, _lettered(group.use, outcomes)
+        domain = group.domain
+        if self._ignores_case.get(domain) is False:
+            return outcomes
+        lettered = _lettered(group.use, outcomes)
         if not lettered:
             return outcomes
         if domain not in self._ignores_case:
