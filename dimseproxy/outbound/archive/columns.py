@@ -38,7 +38,10 @@ _NUL: Final = "\0"
 _MAX_FOUND: Final = 200
 #: Further values of an attribute that should have one: more than anybody means.
 MOST_FURTHER: Final = 64
-_SINGLE: Final = (("patient", PATIENT_ID), ("accession", ACCESSION_NUMBER))
+_SINGLE: Final = (
+    *(("patient", PATIENT_ID), ("accession", ACCESSION_NUMBER)),
+    *(("date", STUDY_DATE), ("modality", MODALITY)),
+)
 
 
 class Columns:
@@ -91,7 +94,7 @@ class Columns:
             "uid": uid,
             "patient_id": self.exact("patient", attributes.patient_id),
             "name": self._name(patient),
-            "date": None if self.is_sealed else day_of(first_text(study, STUDY_DATE)),
+            "date": None if self.is_sealed else self.found_by("date", first_text(study, STUDY_DATE)),
             "accession": self.exact("accession", first_text(study, ACCESSION_NUMBER)),
             "attributes": self.written(ARCHIVE_STUDY, uid, {**patient, **study}),
         }
@@ -102,18 +105,27 @@ class Columns:
         values = attributes.values[Level.SERIES]
         return {
             "uid": uid,
-            "modality": plain(first_text(values, MODALITY)),
+            "modality": self.found_by("modality", first_text(values, MODALITY)),
             "attributes": self.written(ARCHIVE_SERIES, uid, values),
         }
 
     def further(self, values: Values) -> Further:
-        """What a patient or a study, with these attributes, is found by beside its columns."""
+        """What a patient, a study or a series, with these attributes, is found by beside its columns."""
         return {
-            (kind, self.exact(kind, text))
+            (kind, found_by)
             for kind, tag in _SINGLE
             for text in values.get(name_of(tag), [])[1 : MOST_FURTHER + 1]
-            if isinstance(text, str) and text
+            if isinstance(text, str) and text and (found_by := self.found_by(kind, text))
         }
+
+    def found_by(self, kind: str, text: str) -> str:
+        """What a value is found by in its column, or beside it; empty where it cannot be."""
+        if kind == "modality":
+            return plain(text)
+        if kind == "date":
+            # A digest is in no range of days.
+            return "" if self.is_sealed else day_of(text)
+        return self.exact(kind, text)
 
     def instance_attributes(self, attributes: Attributes) -> bytes:
         """The attributes of an instance."""

@@ -140,7 +140,7 @@ class Index:
         def work(connection: Connection) -> list[tuple[str, str, int]]:
             what = (_INSTANCE.sop_class, _INSTANCE.transfer_syntax)
             statement = select(*what, func.count()).join_from(ARCHIVE_INSTANCE, ARCHIVE_SERIES).join(ARCHIVE_STUDY)
-            grouped = selected(statement, selection, self._columns).group_by(*what).order_by(*what)
+            grouped = selected(connection, statement, selection, self._columns).group_by(*what).order_by(*what)
             return [(row[0], row[1], row[2]) for row in connection.execute(grouped)]
 
         return self._database.read(work)
@@ -268,7 +268,7 @@ class Index:
         if self._columns.is_sealed:
             what = (*what, _INSTANCE.attributes, _STUDY.attributes, _SERIES.attributes)
         joined = select(*what).join_from(ARCHIVE_INSTANCE, ARCHIVE_SERIES).join(ARCHIVE_STUDY)
-        wanted = selected(joined, selection, self._columns)
+        wanted = selected(connection, joined, selection, self._columns)
         ordered = wanted.where(_INSTANCE.id > after).order_by(_INSTANCE.id).limit(PAGE)
         rows = connection.execute(ordered).all()
         opened = self._opened()
@@ -282,7 +282,7 @@ class Index:
         total = None
         if not after:
             counted = select(func.count()).select_from(ARCHIVE_INSTANCE).join(ARCHIVE_SERIES).join(ARCHIVE_STUDY)
-            total = connection.scalar(selected(counted, selection, self._columns))
+            total = connection.scalar(selected(connection, counted, selection, self._columns))
         return StoredPage(tuple(stored), _next(rows, PAGE), total)
 
     def _opened(self) -> Callable[..., str]:
