@@ -17,7 +17,9 @@ from dimseproxy.outbound.archive.levels import (
     MODALITY,
     PATIENT_ID,
     PATIENT_NAME,
+    SOP_INSTANCE,
     STUDY_DATE,
+    STUDY_INSTANCE,
     Level,
     name_of,
 )
@@ -42,6 +44,7 @@ _SINGLE: Final = (
     *(("patient", PATIENT_ID), ("accession", ACCESSION_NUMBER)),
     *(("date", STUDY_DATE), ("modality", MODALITY)),
 )
+_UIDS: Final = {ARCHIVE_STUDY: STUDY_INSTANCE, ARCHIVE_INSTANCE: SOP_INSTANCE}
 
 
 class Columns:
@@ -146,11 +149,28 @@ class Columns:
 
         @raise DatabaseRefused: the key is not there, or the row was changed.
         """
-        clear = kept if self._seal is None else self._seal.open(kept, f"{table.name} {row}")
         try:
-            return cast(Values, json.loads(clear))
-        except ValueError:
-            raise DatabaseRefused("the index of the archive was changed by something else than the proxy") from None
+            clear = kept if self._seal is None else self._seal.open(kept, f"{table.name} {row}")
+            values = json.loads(clear)
+        except (ValueError, TypeError, RecursionError):
+            values = None
+        if not isinstance(values, dict) or not all(isinstance(value, list) for value in values.values()):
+            raise DatabaseRefused("the index of the archive was changed by something else than the proxy")
+        return values
+
+    def uid_of(self, table: Table, row: str, kept: bytes) -> str | None:
+        """
+        The UID of a study or an instance; None where it cannot be read.
+
+        @param row: what it is found by, which is the UID itself where the index is in the clear.
+        @param kept: its attributes, which are looked at only where it is not.
+        """
+        if self._seal is None:
+            return row
+        try:
+            return first_text(self.read(table, row, kept), _UIDS[table]) or None
+        except DatabaseRefused:
+            return None
 
     def _name(self, values: Values) -> str | None:
         """A name that can be found by its beginning; None where it must be looked at itself."""
