@@ -14,8 +14,8 @@ _HEADINGS: Final = _FORM.format("FIRST", "LAST", "MODALITIES", "SERIES", "OBJECT
 
 
 async def list_studies(task: Task, options: Namespace) -> ExitStatus:
-    """One line for each study, those that came first at first, and their sum."""
-    studies = instances = size = 0
+    """One line for each study that can be read, those that came first at first, and their sum."""
+    studies = instances = size = unreadable = 0
     task.say(_HEADINGS)
     after: int | None = 0
     while after is not None:
@@ -25,10 +25,14 @@ async def list_studies(task: Task, options: Namespace) -> ExitStatus:
             studies += 1
             instances += study.instances
             size += study.size
+        for number in page.unreadable:
+            # Its UID is what cannot be read.
+            print(f"unreadable: row {number} of archive_study", file=task.errors, flush=True)
+        unreadable += len(page.unreadable)
         after = page.next
     total = (counted(studies, "study", "studies"), counted(instances, "object", "objects"), amount(size))
     task.say("{} with {}, {}".format(*total))
-    return ExitStatus.WELL
+    return ExitStatus.NOT_WELL if unreadable else ExitStatus.WELL
 
 
 def _line(study: StudySummary) -> str:

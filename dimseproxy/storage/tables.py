@@ -110,7 +110,11 @@ ARCHIVE_STUDY: Final = Table(
 
 
 def _further_values(of: str) -> Table:
-    """Values that a row has beside the first one, of attributes that should have one; they go with the row."""
+    """
+    Values that a row has beside the first one, of attributes that should have one; they go with the row.
+
+    kind: patient, accession, date or modality; of a date the value is YYYYMMDD.
+    """
     return Table(
         f"archive_{of}_value",
         METADATA,
@@ -125,6 +129,7 @@ def _further_values(of: str) -> Table:
 
 ARCHIVE_PATIENT_VALUE: Final = _further_values("patient")
 ARCHIVE_STUDY_VALUE: Final = _further_values("study")
+ARCHIVE_SERIES_VALUE: Final = _further_values("series")
 
 #: instances, size: of those there are, and of their files together, in bytes.
 #: first_received, last_received: seconds since 1970.

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from attrs import evolve
+
 from dimseproxy.commands.listing import list_studies
 from dimseproxy.commands.task import ExitStatus
+from dimseproxy.config import ArchiveSettings, Secret
 from tests.commands.support import ArchiveCase
+from tests.storage.databases import execute
+from tests.support.archive import archive_key
 
 
 class ListTests(ArchiveCase):
@@ -30,3 +35,16 @@ class ListTests(ArchiveCase):
         self.patch(self.holdings.index, "studies", lambda after: studies(after, 5))
         _, out, _ = await self.run_command(list_studies)
         self.assertEqual(len(out.splitlines()), 14)
+
+    async def test_a_row_that_cannot_be_read_is_named_after_the_others(self) -> None:
+        await self.holdings.database.stop()
+        self.settings = evolve(self.settings, data_dir=self.folder / "sealed")
+        self.holdings = await self.open(ArchiveSettings(key=Secret(file=archive_key(self))))
+        for number in range(1, 4):
+            await self.store(number, study=number)
+        await self.holdings.database.run(execute("UPDATE archive_study SET attributes = 'no' WHERE id = 2"))
+        status, out, errors = await self.run_command(list_studies)
+        self.assertEqual(status, ExitStatus.NOT_WELL)
+        self.assertEqual([line.split()[-1] for line in out.splitlines()[1:3]], ["1.2.4.1", "1.2.4.3"])
+        self.assertTrue(out.splitlines()[3].startswith("2 studies with 2 objects, "))
+        self.assertEqual(errors, "unreadable: row 2 of archive_study\n")

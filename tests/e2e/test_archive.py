@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from typing import Any
 
 from pydicom.dataset import Dataset
 from pynetdicom import build_context, evt
@@ -19,7 +20,7 @@ from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelMove as S
 from tests.e2e.base import EndToEnd
 from tests.e2e.test_services import commitment_request
 from tests.support import pynetdicom_scu
-from tests.support.archive import ArchiveCase, ArchiveProxy
+from tests.support.archive import ArchiveCase, ArchiveProxy, archive_key
 from tests.support.dcmjs import dcmjs_scu
 from tests.support.dcmtk import Peer, checked, find, scu, store, storescp
 from tests.support.objects import Sample, archive_samples, data_sets_in, distinct_samples, sample
@@ -34,7 +35,7 @@ OBJECTS = [one for one in archive_samples() if one.study == STUDY]
 UIDS = sorted(one.sop_instance for one in OBJECTS)
 CT = sample("CT_small.dcm")
 
-SUCCESS, CANCELLED, NOT_WHAT_WAS_ANNOUNCED = 0x0000, 0xFE00, 0xA900
+SUCCESS, WARNING, CANCELLED, NOT_WHAT_WAS_ANNOUNCED = 0x0000, 0xB000, 0xFE00, 0xA900
 WITH_FAILURES, NO_SUCH_OBJECT = 2, 0x0112
 """The event type of a commitment that is not complete, and why (PS3.4 J.3.3.1, PS3.3 C.14)."""
 
@@ -50,10 +51,10 @@ class Archiving(ArchiveCase, EndToEnd):
     def setUp(self) -> None:
         self.needs_proxy()
 
-    async def filled(self, objects: Sequence[Sample] = OBJECTS) -> tuple[ArchiveProxy, Peer]:
+    async def filled(self, objects: Sequence[Sample] = OBJECTS, **settings: Any) -> tuple[ArchiveProxy, Peer]:
         """The archive with objects in it."""
         destination = await storescp(self, title="CLIENT")
-        archive = await self.archive_proxy(destinations={"CLIENT": destination.port})
+        archive = await self.archive_proxy(destinations={"CLIENT": destination.port}, **settings)
         await store(self, archive.port, CALLED, "STORESCU", objects)
         return archive, destination
 
@@ -169,6 +170,22 @@ class Pynetdicom(Archiving):
         outcome = await pynetdicom_scu.move(archive.port, CALLED, "CLIENT", STUDY_MOVE, study_level(STUDY), "CLIENT")
         self.assertNotEqual(SUCCESS, outcome.final.Status)
         self.assertEqual(((0, len(OBJECTS), 0), UIDS), (outcome.counters, outcome.failed_list))
+
+    async def test_a_row_that_cannot_be_read_is_a_failure_of_its_object_alone(self) -> None:
+        archive, _ = await self.filled(archive={"key": {"file": str(archive_key(self))}})
+        archive.change("UPDATE archive_instance SET attributes = '' WHERE id = (SELECT min(id) FROM archive_instance)")
+        most, by_name = (len(OBJECTS) - 1, 1, 0), study_level(STUDY)
+        by_name.QueryRetrieveLevel, by_name.SOPInstanceUID = "IMAGE", UIDS
+        for identifier, named in ((study_level(STUDY), 0), (by_name, 1)):
+            got = await pynetdicom_scu.get(archive.port, CALLED, "GETTER", STUDY_GET, identifier, OBJECTS)
+            moved = await pynetdicom_scu.move(archive.port, CALLED, "CLIENT", STUDY_MOVE, identifier, "CLIENT")
+            self.assertEqual((most, most, len(OBJECTS) - 1), (got.counters, moved.counters, len(got.received)))
+            for outcome in (got, moved):
+                self.assertEqual((WARNING, named), (outcome.final.Status, len(outcome.failed_list)))
+        archive.change("UPDATE archive_study SET attributes = ''")
+        listed = await archive.command(self, "list")
+        self.assertEqual(1, listed.code, listed.output)
+        self.assertIn("unreadable: row 1 of archive_study\n", listed.output)
 
     async def test_a_cancelled_get_ends_as_one(self) -> None:
         archive, _ = await self.filled()

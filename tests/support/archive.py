@@ -49,6 +49,15 @@ class ArchiveProxy:
         with self.database.connect() as connection:
             return list(connection.execute(text(statement)))
 
+    def change(self, statement: str) -> None:
+        """Write into its database, as nothing but the proxy should."""
+        is_file = self.database.dialect.name == "sqlite"
+        engine = create_engine(f"sqlite:///{self.data_dir / 'dimseproxy.db'}") if is_file else self.database
+        with engine.begin() as connection:
+            connection.execute(text(statement))
+        if is_file:
+            engine.dispose()
+
     def database_content(self) -> bytes:
         """Every value in its database."""
         with self.database.connect() as connection:

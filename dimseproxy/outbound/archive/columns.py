@@ -17,7 +17,9 @@ from dimseproxy.outbound.archive.levels import (
     MODALITY,
     PATIENT_ID,
     PATIENT_NAME,
+    SOP_INSTANCE,
     STUDY_DATE,
+    STUDY_INSTANCE,
     Level,
     name_of,
 )
@@ -38,7 +40,11 @@ _NUL: Final = "\0"
 _MAX_FOUND: Final = 200
 #: Further values of an attribute that should have one: more than anybody means.
 MOST_FURTHER: Final = 64
-_SINGLE: Final = (("patient", PATIENT_ID), ("accession", ACCESSION_NUMBER))
+_SINGLE: Final = (
+    *(("patient", PATIENT_ID), ("accession", ACCESSION_NUMBER)),
+    *(("date", STUDY_DATE), ("modality", MODALITY)),
+)
+_UIDS: Final = {ARCHIVE_STUDY: STUDY_INSTANCE, ARCHIVE_INSTANCE: SOP_INSTANCE}
 
 
 class Columns:
@@ -91,7 +97,7 @@ class Columns:
             "uid": uid,
             "patient_id": self.exact("patient", attributes.patient_id),
             "name": self._name(patient),
-            "date": None if self.is_sealed else day_of(first_text(study, STUDY_DATE)),
+            "date": None if self.is_sealed else self.found_by("date", first_text(study, STUDY_DATE)),
             "accession": self.exact("accession", first_text(study, ACCESSION_NUMBER)),
             "attributes": self.written(ARCHIVE_STUDY, uid, {**patient, **study}),
         }
@@ -102,18 +108,27 @@ class Columns:
         values = attributes.values[Level.SERIES]
         return {
             "uid": uid,
-            "modality": plain(first_text(values, MODALITY)),
+            "modality": self.found_by("modality", first_text(values, MODALITY)),
             "attributes": self.written(ARCHIVE_SERIES, uid, values),
         }
 
     def further(self, values: Values) -> Further:
-        """What a patient or a study, with these attributes, is found by beside its columns."""
+        """What a patient, a study or a series, with these attributes, is found by beside its columns."""
         return {
-            (kind, self.exact(kind, text))
+            (kind, found_by)
             for kind, tag in _SINGLE
             for text in values.get(name_of(tag), [])[1 : MOST_FURTHER + 1]
-            if isinstance(text, str) and text
+            if isinstance(text, str) and text and (found_by := self.found_by(kind, text))
         }
+
+    def found_by(self, kind: str, text: str) -> str:
+        """What a value is found by in its column, or beside it; empty where it cannot be."""
+        if kind == "modality":
+            return plain(text)
+        if kind == "date":
+            # A digest is in no range of days.
+            return "" if self.is_sealed else day_of(text)
+        return self.exact(kind, text)
 
     def instance_attributes(self, attributes: Attributes) -> bytes:
         """The attributes of an instance."""
@@ -134,11 +149,28 @@ class Columns:
 
         @raise DatabaseRefused: the key is not there, or the row was changed.
         """
-        clear = kept if self._seal is None else self._seal.open(kept, f"{table.name} {row}")
         try:
-            return cast(Values, json.loads(clear))
-        except ValueError:
-            raise DatabaseRefused("the index of the archive was changed by something else than the proxy") from None
+            clear = kept if self._seal is None else self._seal.open(kept, f"{table.name} {row}")
+            values = json.loads(clear)
+        except (ValueError, TypeError, RecursionError):
+            values = None
+        if not isinstance(values, dict) or not all(isinstance(value, list) for value in values.values()):
+            raise DatabaseRefused("the index of the archive was changed by something else than the proxy")
+        return values
+
+    def uid_of(self, table: Table, row: str, kept: bytes) -> str | None:
+        """
+        The UID of a study or an instance; None where it cannot be read.
+
+        @param row: what it is found by, which is the UID itself where the index is in the clear.
+        @param kept: its attributes, which are looked at only where it is not.
+        """
+        if self._seal is None:
+            return row
+        try:
+            return first_text(self.read(table, row, kept), _UIDS[table]) or None
+        except DatabaseRefused:
+            return None
 
     def _name(self, values: Values) -> str | None:
         """A name that can be found by its beginning; None where it must be looked at itself."""

@@ -1,5 +1,5 @@
 """
-Further values of attributes that should have one: Patient ID and Accession Number.
+Further values of attributes that should have one: Patient ID, Accession Number, Study Date and Modality.
 
 Some devices send several, and any of them matches (PS3.4 C.2.2.2.1).  A row of the index is found by the first one in a
 column of its own; the others, which few objects have, are in a table beside it.  What is here runs in a thread of the
@@ -8,16 +8,30 @@ database, within a transaction.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
-from sqlalchemy import Column, ColumnElement, Connection, Table, delete, insert, select, union
+from sqlalchemy import Column, ColumnElement, Connection, Select, Table, delete, insert, or_, select
 
 from dimseproxy.outbound.archive.columns import Further
-from dimseproxy.storage.tables import ARCHIVE_PATIENT, ARCHIVE_PATIENT_VALUE, ARCHIVE_STUDY, ARCHIVE_STUDY_VALUE
+from dimseproxy.storage.tables import (
+    ARCHIVE_PATIENT,
+    ARCHIVE_PATIENT_VALUE,
+    ARCHIVE_SERIES,
+    ARCHIVE_SERIES_VALUE,
+    ARCHIVE_STUDY,
+    ARCHIVE_STUDY_VALUE,
+)
 
 #: The tables whose rows have further values, and where these are.
-TABLES: Final = {ARCHIVE_PATIENT: ARCHIVE_PATIENT_VALUE, ARCHIVE_STUDY: ARCHIVE_STUDY_VALUE}
+TABLES: Final = {
+    ARCHIVE_PATIENT: ARCHIVE_PATIENT_VALUE,
+    ARCHIVE_STUDY: ARCHIVE_STUDY_VALUE,
+    ARCHIVE_SERIES: ARCHIVE_SERIES_VALUE,
+}
+
+#: Rows that are told to the database by their numbers.
+MOST_NUMBERED: Final = 1_000
 
 
 def write(connection: Connection, table: Table, values: Mapping[int, Further], rewritten: Collection[int] = ()) -> None:
@@ -38,20 +52,32 @@ def write(connection: Connection, table: Table, values: Mapping[int, Further], r
         connection.execute(insert(beside), rows)
 
 
-def is_any(column: Column[Any], kind: str, values: Sequence[str]) -> ColumnElement[bool]:
+def is_any(
+    connection: Connection,
+    column: Column[Any],
+    kind: str,
+    is_asked: Callable[[ColumnElement[Any]], ColumnElement[bool]],
+) -> ColumnElement[bool]:
     """
-    Whether one of the values of a row is among these.
+    Whether one of the values of a row is asked for.
 
     @param column: that the first one is in.
-    @param values: what they are found by.
+    @param is_asked: whether one of them is, by its column.
     """
-    # By another name: it has nothing to do with the row that a statement is about.
-    first = column.table.alias()
     beside = TABLES[column.table]
-    # Not as one condition or the other, for which PostgreSQL would read the whole table.
-    return column.table.c.id.in_(
-        union(
-            select(first.c.id).where(first.c[column.name].in_(values)),
-            select(beside.c.owner).where(beside.c.kind == kind, beside.c.value.in_(values)),
-        )
+    having = select(beside.c.owner).where(beside.c.kind == kind, is_asked(beside.c.value)).distinct()
+    numbers = connection.scalars(having.limit(MOST_NUMBERED + 1)).all()
+    if not numbers:
+        return is_asked(column)
+    # Not what finds them, unless it must be: for one condition or such a one PostgreSQL reads the whole table.
+    return or_(is_asked(column), column.table.c.id.in_(numbers if len(numbers) <= MOST_NUMBERED else having))
+
+
+def modalities_of(studies: Collection[int]) -> Select[Any]:
+    """The number of the study, and a further modality, of the series of studies."""
+    series, beside = ARCHIVE_SERIES.c, ARCHIVE_SERIES_VALUE.c
+    return (
+        select(series.study, beside.value)
+        .join_from(ARCHIVE_SERIES, ARCHIVE_SERIES_VALUE)
+        .where(series.study.in_(studies), beside.kind == "modality")
     )

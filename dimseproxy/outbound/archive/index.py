@@ -7,15 +7,13 @@ Every method here is called in the reactor's thread, and its work is done in tho
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from functools import lru_cache
 from typing import Any, Final
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, literal, select, update
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from dimseproxy.outbound.archive import leaving, writing
-from dimseproxy.outbound.archive.attributes import first_text
 from dimseproxy.outbound.archive.columns import Columns
 from dimseproxy.outbound.archive.instances import (
     Added,
@@ -31,7 +29,6 @@ from dimseproxy.outbound.archive.instances import (
     StudySummary,
 )
 from dimseproxy.outbound.archive.learning import learn
-from dimseproxy.outbound.archive.levels import SERIES_INSTANCE, SOP_INSTANCE, STUDY_INSTANCE
 from dimseproxy.outbound.archive.narrowing import selected
 from dimseproxy.outbound.archive.querying import Query, Selection
 from dimseproxy.outbound.archive.seal import Seal
@@ -140,7 +137,7 @@ class Index:
         def work(connection: Connection) -> list[tuple[str, str, int]]:
             what = (_INSTANCE.sop_class, _INSTANCE.transfer_syntax)
             statement = select(*what, func.count()).join_from(ARCHIVE_INSTANCE, ARCHIVE_SERIES).join(ARCHIVE_STUDY)
-            grouped = selected(statement, selection, self._columns).group_by(*what).order_by(*what)
+            grouped = selected(connection, statement, selection, self._columns).group_by(*what).order_by(*what)
             return [(row[0], row[1], row[2]) for row in connection.execute(grouped)]
 
         return self._database.read(work)
@@ -261,38 +258,30 @@ class Index:
         return self._database.run(work)
 
     def _instances(self, connection: Connection, selection: Selection, after: int) -> StoredPage:
-        what: tuple[Any, ...] = (
+        what = select(
             *(_INSTANCE.id, _INSTANCE.sop_class, _INSTANCE.uid, _INSTANCE.transfer_syntax, _INSTANCE.blob),
-            *(_INSTANCE.size, _STUDY.uid, _SERIES.uid),
+            _INSTANCE.size,
+            _INSTANCE.attributes if self._columns.is_sealed else literal(b""),
         )
-        if self._columns.is_sealed:
-            what = (*what, _INSTANCE.attributes, _STUDY.attributes, _SERIES.attributes)
-        joined = select(*what).join_from(ARCHIVE_INSTANCE, ARCHIVE_SERIES).join(ARCHIVE_STUDY)
-        wanted = selected(joined, selection, self._columns)
+        joined = what.join_from(ARCHIVE_INSTANCE, ARCHIVE_SERIES).join(ARCHIVE_STUDY)
+        wanted = selected(connection, joined, selection, self._columns)
         ordered = wanted.where(_INSTANCE.id > after).order_by(_INSTANCE.id).limit(PAGE)
         rows = connection.execute(ordered).all()
-        opened = self._opened()
-        stored = []
-        for _, sop_class, instance, transfer_syntax, blob, size, study, series, *sealed in rows:
-            if sealed:
-                instance = opened(ARCHIVE_INSTANCE, instance, sealed[0], SOP_INSTANCE)
-                study = opened(ARCHIVE_STUDY, study, sealed[1], STUDY_INSTANCE)
-                series = opened(ARCHIVE_SERIES, series, sealed[2], SERIES_INSTANCE)
-            stored.append(Stored(sop_class, instance, transfer_syntax, blob, size, study, series))
+        stored, spoilt = [], []
+        for _, sop_class, found_by, transfer_syntax, blob, size, attributes in rows:
+            uid = self._columns.uid_of(ARCHIVE_INSTANCE, found_by, attributes)
+            if uid is None:
+                spoilt.append(found_by)
+            else:
+                stored.append(Stored(sop_class, uid, transfer_syntax, blob, size))
+        # Whoever asks for an object by its UID knows it.
+        named = {self._columns.uid(uid): uid for uid in selection.instances or ()} if spoilt else {}
+        unreadable = tuple(named.get(found_by, "") for found_by in spoilt)
         total = None
         if not after:
             counted = select(func.count()).select_from(ARCHIVE_INSTANCE).join(ARCHIVE_SERIES).join(ARCHIVE_STUDY)
-            total = connection.scalar(selected(counted, selection, self._columns))
-        return StoredPage(tuple(stored), _next(rows, PAGE), total)
-
-    def _opened(self) -> Callable[..., str]:
-        """Reads a UID out of sealed attributes; those of a series come one after the other."""
-
-        @lru_cache(maxsize=16)
-        def opened(table: Any, row: str, attributes: bytes, tag: int) -> str:
-            return first_text(self._columns.read(table, row, attributes), tag)
-
-        return opened
+            total = connection.scalar(selected(connection, counted, selection, self._columns))
+        return StoredPage(tuple(stored), _next(rows, PAGE), total, unreadable)
 
     def _studies(self, connection: Connection, after: int, limit: int) -> StudyPage:
         numbered = select(_STUDY.id, _STUDY.uid, _STUDY.attributes).where(_STUDY.id > after)
@@ -313,14 +302,17 @@ class Index:
             collected_of(connection, numbers, _SERIES.modality),
             collected_of(connection, numbers, _INSTANCE.sender),
         )
-        opened = self._opened()
-        studies = []
-        for number, uid, attributes in rows:
-            study = opened(ARCHIVE_STUDY, uid, attributes, STUDY_INSTANCE) if self._columns.is_sealed else uid
-            series, instances, size, first, last = totals[number]
-            told = (tuple(modalities.get(number, ())), tuple(senders.get(number, ())))
-            studies.append(StudySummary(study, *told, series, int(instances), int(size), first, last))
-        return StudyPage(tuple(studies), _next(rows, limit))
+        studies, unreadable = [], []
+        for number, found_by, attributes in rows:
+            uid = self._columns.uid_of(ARCHIVE_STUDY, found_by, attributes)
+            if uid is None:
+                unreadable.append(number)
+            elif number in totals:
+                # Else it was taken out since the statement before.
+                series, instances, size, first, last = totals[number]
+                told = (tuple(modalities.get(number, ())), tuple(senders.get(number, ())))
+                studies.append(StudySummary(uid, *told, series, int(instances), int(size), first, last))
+        return StudyPage(tuple(studies), _next(rows, limit), tuple(unreadable))
 
     def _check_seal(self, connection: Connection) -> None:
         writing.lock(connection)

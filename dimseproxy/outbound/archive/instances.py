@@ -80,8 +80,6 @@ class Stored:
     transfer_syntax: str
     blob: str
     size: int
-    study: str = field(repr=False)
-    series: str = field(repr=False)
 
 
 @frozen
@@ -101,12 +99,14 @@ class Held:
 class StoredPage:
     """
     @ivar next: what to ask for the next page with; None where this is the last.
-    @ivar total: how many objects all pages have together, told with the first.
+    @ivar total: how many objects all pages have together, those that are unreadable too, told with the first.
+    @ivar unreadable: the SOP Instance UIDs of objects whose rows cannot be read; each is empty where it is not known.
     """
 
     stored: tuple[Stored, ...]
     next: int | None
     total: int | None = None
+    unreadable: tuple[str, ...] = field(default=(), repr=False)
 
 
 @frozen
@@ -145,10 +145,15 @@ class StudySummary:
 
 @frozen
 class StudyPage:
-    """Some studies, those first that were there first.  C{next} as in `StoredPage`."""
+    """
+    Some studies, those first that were there first.  C{next} as in `StoredPage`.
+
+    @ivar unreadable: the numbers of rows of `archive_study` that cannot be read.
+    """
 
     studies: tuple[StudySummary, ...]
     next: int | None
+    unreadable: tuple[int, ...] = ()
 
 
 @frozen

@@ -6,10 +6,10 @@ that matches.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from typing import Any, Final
 
-from sqlalchemy import Column, ColumnElement, Select, and_, or_, select
+from sqlalchemy import Column, ColumnElement, Connection, Select, and_, or_, select
 
 from dimseproxy.outbound.archive import further
 from dimseproxy.outbound.archive.columns import Columns, plain
@@ -47,7 +47,7 @@ _LAST: Final = "\U0010ffff"
 _WILDCARD: Final = re.compile(r"[*?]")
 
 
-def numbers_of(query: Query, columns: Columns) -> Select[Any] | None:
+def numbers_of(connection: Connection, query: Query, columns: Columns) -> Select[Any] | None:
     """
     The numbers of the studies (at the level of patients: of those) that the days and names which are asked for leave,
     in no order.  None where these do not narrow it, or something else leaves fewer.
@@ -57,13 +57,18 @@ def numbers_of(query: Query, columns: Columns) -> Select[Any] | None:
     """
     if any(isinstance(query.conditions.get(tag), Exactly) for tag in (PATIENT_ID, STUDY_INSTANCE, ACCESSION_NUMBER)):
         return None
-    conditions = tuple(_ranges(query, columns))
+    conditions = tuple(_ranges(connection, query, columns))
     table = TABLES[min(query.level, Level.STUDY)]
     return select(table.c.id).where(*conditions) if conditions else None
 
 
 def statement_of(
-    query: Query, columns: Columns, after: int, limit: int, among: Collection[int] | None = None
+    connection: Connection,
+    query: Query,
+    columns: Columns,
+    after: int,
+    limit: int,
+    among: Collection[int] | None = None,
 ) -> Select[Any]:
     """
     The rows that may be answers, in the order of their numbers: the number, and for each level from the study (or of
@@ -91,14 +96,16 @@ def statement_of(
             .join_from(ARCHIVE_INSTANCE, ARCHIVE_SERIES)
             .join(ARCHIVE_STUDY)
         )
-    for condition in _narrowed(query, columns):
+    for condition in _narrowed(connection, query, columns):
         statement = statement.where(condition)
-    if among is not None:
+    if among is None:
+        statement = statement.where(*_ranges(connection, query, columns))
+    else:
         statement = statement.where(TABLES[min(level, Level.STUDY)].c.id.in_(among))
     return statement.where(table.c.id > after).order_by(table.c.id).limit(limit)
 
 
-def selected(statement: Select[Any], selection: Selection, columns: Columns) -> Select[Any]:
+def selected(connection: Connection, statement: Select[Any], selection: Selection, columns: Columns) -> Select[Any]:
     """A statement on instances joined with series and studies, for what a retrieve is of."""
     for values, kind, column in (
         (selection.patients, "patient", _STUDY.patient_id),
@@ -107,64 +114,56 @@ def selected(statement: Select[Any], selection: Selection, columns: Columns) -> 
         (selection.instances, "uid", _INSTANCE.uid),
     ):
         if values is not None:
-            statement = statement.where(_is_any(column, kind, [columns.exact(kind, value) for value in values]))
+            found_by = [columns.exact(kind, value) for value in values]
+            statement = statement.where(_is_any(connection, column, kind, found_by))
     return statement
 
 
-def _narrowed(query: Query, columns: Columns) -> Iterable[ColumnElement[bool]]:
+def _narrowed(connection: Connection, query: Query, columns: Columns) -> Iterable[ColumnElement[bool]]:
+    """All but `_ranges`."""
     asked, level = query.conditions, query.level
-    patient = _PATIENT if level is Level.PATIENT else _STUDY
-    yield from _exactly(asked.get(PATIENT_ID), patient.patient_id, "patient", columns)
-    yield from _ranges(query, columns)
+
+    def exactly(tag: int, column: Column[Any], kind: str) -> Iterable[ColumnElement[bool]]:
+        condition = asked.get(tag)
+        if isinstance(condition, Exactly) and len(condition.texts) <= MAX_UIDS:
+            found_by = sorted(columns.found_by(kind, text) for text in condition.texts)
+            yield _is_any(connection, column, kind, found_by)
+
+    yield from exactly(PATIENT_ID, (_PATIENT if level is Level.PATIENT else _STUDY).patient_id, "patient")
     if level >= Level.STUDY:
-        yield from _exactly(asked.get(STUDY_INSTANCE), _STUDY.uid, "uid", columns)
-        yield from _exactly(asked.get(ACCESSION_NUMBER), _STUDY.accession, "accession", columns)
-        modalities = asked.get(MODALITIES_IN_STUDY)
-        if isinstance(modalities, Exactly):
+        yield from exactly(STUDY_INSTANCE, _STUDY.uid, "uid")
+        yield from exactly(ACCESSION_NUMBER, _STUDY.accession, "accession")
+        for is_modality in exactly(MODALITIES_IN_STUDY, _SERIES.modality, "modality"):
             yield (
-                select(_SERIES.id)
-                .where(_SERIES.study == _STUDY.id, _SERIES.modality.in_(_plain(modalities)))
-                .correlate(ARCHIVE_STUDY)
-                .exists()
+                select(_SERIES.id).where(_SERIES.study == _STUDY.id, is_modality).correlate(ARCHIVE_STUDY).exists()
                 if level is Level.STUDY
-                else _STUDY.id.in_(select(_SERIES.study).where(_SERIES.modality.in_(_plain(modalities))))
+                else _STUDY.id.in_(select(_SERIES.study).where(is_modality))
             )
     if level >= Level.SERIES:
-        yield from _exactly(asked.get(SERIES_INSTANCE), _SERIES.uid, "uid", columns)
-        modality = asked.get(MODALITY)
-        if isinstance(modality, Exactly):
-            yield _SERIES.modality.in_(_plain(modality))
+        yield from exactly(SERIES_INSTANCE, _SERIES.uid, "uid")
+        yield from exactly(MODALITY, _SERIES.modality, "modality")
     if level is Level.IMAGE:
-        yield from _exactly(asked.get(SOP_INSTANCE), _INSTANCE.uid, "uid", columns)
+        yield from exactly(SOP_INSTANCE, _INSTANCE.uid, "uid")
         sop_class = asked.get(SOP_CLASS)
         if isinstance(sop_class, Exactly):
-            yield _INSTANCE.sop_class.in_(_plain(sop_class))
+            yield _INSTANCE.sop_class.in_(sorted(map(plain, sop_class.texts)))
 
 
-def _ranges(query: Query, columns: Columns) -> Iterable[ColumnElement[bool]]:
+def _ranges(connection: Connection, query: Query, columns: Columns) -> Iterable[ColumnElement[bool]]:
     """Names and days; nobody finds them in an index that is encrypted."""
     if columns.is_sealed:
         return
     yield from _name(query.conditions.get(PATIENT_NAME), (_PATIENT if query.level is Level.PATIENT else _STUDY).name)
     days = day_range(query.conditions.get(STUDY_DATE)) if query.level >= Level.STUDY else None
     if days is not None:
-        yield _STUDY.date >= days[0]
-        yield _STUDY.date <= days[1]
+        first, last = days
+        yield further.is_any(connection, _STUDY.date, "date", lambda date: and_(date >= first, date <= last))
 
 
-def _exactly(
-    condition: Condition | None, column: Column[Any], kind: str, columns: Columns
-) -> Iterable[ColumnElement[bool]]:
-    if isinstance(condition, Exactly) and len(condition.texts) <= MAX_UIDS:
-        yield _is_any(column, kind, sorted(columns.exact(kind, text) for text in condition.texts))
-
-
-def _is_any(column: Column[Any], kind: str, values: Sequence[str]) -> ColumnElement[bool]:
-    return column.in_(values) if kind == "uid" else further.is_any(column, kind, values)
-
-
-def _plain(condition: Exactly) -> list[str]:
-    return sorted(map(plain, condition.texts))
+def _is_any(connection: Connection, column: Column[Any], kind: str, values: Collection[str]) -> ColumnElement[bool]:
+    if kind == "uid":
+        return column.in_(values)
+    return further.is_any(connection, column, kind, lambda one: one.in_(values))
 
 
 def _name(condition: Condition | None, column: Column[Any]) -> Iterable[ColumnElement[bool]]:

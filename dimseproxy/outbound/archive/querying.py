@@ -8,6 +8,7 @@ left out (PS3.4 C.4.1.1.3.1 and C.4.1.2.2).  Who asks by the hierarchy gets the 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import zip_longest
 from typing import Final, Literal, cast
 
 from attrs import field, frozen
@@ -109,11 +110,15 @@ class MomentIs:
     latest: str = field(repr=False)
 
     def is_met(self, values: Values) -> bool:
-        dates, times = cast(list[str], values.get(self.date)), cast(list[str], values.get(self.time))
-        day = day_digits(dates[0]) if dates else ""
+        dates, times = cast(list[str], values.get(self.date, [])), cast(list[str], values.get(self.time, []))
+        # Of several, those in the same place belong together.
+        return any(self._is(date, time) for date, time in zip_longest(dates, times[: len(dates)], fillvalue=""))
+
+    def _is(self, date: str, time: str) -> bool:
+        day = day_digits(date)
         if not day:
             return False
-        ends = time_ends(times[0]) if times and times[0] else ("000000000000", "235959999999")
+        ends = time_ends(time) if time else ("000000000000", "235959999999")
         return ends is not None and day + ends[0] <= self.latest and self.earliest <= day + ends[1]
 
 
@@ -202,8 +207,7 @@ def read_selection(root: Root, identifier: bytes, encoding: Encoding) -> Selecti
                 found[of] = frozenset(text for text in texts.of(key) if text) or None
     if found[level] is None:
         raise _refusal("has no unique key of its level")
-    # The database is asked twice for each patient: by the first Patient ID, and by further ones.
-    if sum(len(values) * (1 + (of is Level.PATIENT)) for of, values in found.items() if values) > MAX_UIDS:
+    if sum(len(values) for values in found.values() if values) > MAX_UIDS:
         raise OperationRefused(Status.UNABLE_TO_PERFORM_SUB_OPERATIONS, "the identifier has too many values")
     return Selection(found[Level.PATIENT], found[Level.STUDY], found[Level.SERIES], found[Level.IMAGE])
 

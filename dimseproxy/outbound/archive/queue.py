@@ -20,12 +20,8 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from dimseproxy.errors import DimseProxyError
-from dimseproxy.outbound.archive.attributes import first_text
 from dimseproxy.outbound.archive.columns import Columns
-from dimseproxy.outbound.archive.levels import SOP_INSTANCE
-from dimseproxy.outbound.archive.tracking import study_uid
 from dimseproxy.storage.database import Database
-from dimseproxy.storage.errors import DatabaseRefused
 from dimseproxy.storage.tables import (
     ARCHIVE_COMPLETION,
     ARCHIVE_DELIVERED,
@@ -201,7 +197,7 @@ class Queue:
             .where(_DISPATCH.id == number)
         ).one()
         study, destination, attempts, completions, found_by, attributes = row
-        uid = study_uid(self._columns, found_by, attributes)
+        uid = self._columns.uid_of(ARCHIVE_STUDY, found_by, attributes)
         return None if uid is None else Job(number, study, uid, destination, attempts, completions)
 
     def pending(self, job: Job, after: int, limit: int) -> Deferred[list[Pending]]:
@@ -227,19 +223,18 @@ class Queue:
 
         def work(connection: Connection) -> list[Pending]:
             return [
-                Pending(number, sop_class, self._sop_instance(uid, attributes), transfer_syntax, blob, size)
+                Pending(
+                    number,
+                    sop_class,
+                    self._columns.uid_of(ARCHIVE_INSTANCE, uid, attributes),
+                    transfer_syntax,
+                    blob,
+                    size,
+                )
                 for number, sop_class, uid, transfer_syntax, blob, size, attributes in connection.execute(statement)
             ]
 
         return self._database.read(work)
-
-    def _sop_instance(self, uid: str, attributes: bytes) -> str | None:
-        if not self._columns.is_sealed:
-            return uid
-        try:
-            return first_text(self._columns.read(ARCHIVE_INSTANCE, uid, attributes), SOP_INSTANCE)
-        except DatabaseRefused:
-            return None
 
     def renew(self, job: Job) -> Deferred[None]:
         """Say that we still send this; fails with `NotOurs`."""

@@ -2,7 +2,8 @@
 C-GET from the archive (PS3.4 C.4.3): one C-STORE sub-operation after the other, on the association that asks.
 
 Objects go as they are kept where the receiver accepted that; one without compression may go in another uncompressed
-transfer syntax.  All others fail, and are named at the end.  While one object is on its way, the next is opened.
+transfer syntax.  All others fail, and are named at the end, if the index can still tell who they are.  While one object
+is on its way, the next is opened.
 """
 
 from __future__ import annotations
@@ -88,9 +89,9 @@ class Retrieving:
         root, encoding = model_of(association, request)
         selection = read_selection(root, await association.whole_data_set(MAX_IDENTIFIER_LENGTH), encoding)
         page = await self._index.instances(selection)
-        retrieve = _Retrieve(association, request, self._files, page.total or len(page.stored))
+        retrieve = _Retrieve(association, request, self._files, page.total or len(page.stored) + len(page.unreadable))
         ahead: deque[tuple[Stored, Deferred[_Opened | None]]] = deque()
-        async for stored in self._from(page, selection):
+        async for stored in self._from(page, selection, retrieve):
             ahead.append((stored, retrieve.open(stored)))
             if len(ahead) > 1:
                 await retrieve.send(*ahead.popleft())
@@ -101,13 +102,15 @@ class Retrieving:
                 await retrieve.send(*ahead.popleft())
         await retrieve.end()
 
-    async def _from(self, page: StoredPage, selection: Selection) -> AsyncIterator[Stored]:
-        for stored in page.stored:
-            yield stored
-        while page.next is not None:
-            page = await self._index.instances(selection, page.next)
+    async def _from(self, page: StoredPage, selection: Selection, retrieve: _Retrieve) -> AsyncIterator[Stored]:
+        """What can be sent; all else is said to have failed."""
+        while True:
+            retrieve.cannot_read(page.unreadable)
             for stored in page.stored:
                 yield stored
+            if page.next is None:
+                return
+            page = await self._index.instances(selection, page.next)
 
 
 class _Retrieve:
@@ -120,6 +123,7 @@ class _Retrieve:
         self._remaining = total
         self._counts: Counter[Element] = Counter()
         self._failed: list[str] = []
+        self._unreadable = 0
         self._last_message_id = 0
         self._ways: dict[str, list[_Way]] = {}
         established = association.established
@@ -173,11 +177,21 @@ class _Retrieve:
         elif is_done(status):
             self._counts[Element.WARNING_SUB_OPERATIONS] += 1
         else:
-            self._counts[Element.FAILED_SUB_OPERATIONS] += 1
-            if len(self._failed) < _MAX_FAILED:
-                self._failed.append(stored.sop_instance)
+            self._fail(stored.sop_instance)
         if self._remaining:
             await self._association.deliver([self._response(Status.PENDING)])
+
+    def cannot_read(self, sop_instances: Sequence[str]) -> None:
+        """Objects whose rows cannot be read: sub-operations that failed, without a response of their own."""
+        self._unreadable += len(sop_instances)
+        self._remaining = max(self._remaining - len(sop_instances), 0)
+        for sop_instance in sop_instances:
+            self._fail(sop_instance)
+
+    def _fail(self, sop_instance: str) -> None:
+        self._counts[Element.FAILED_SUB_OPERATIONS] += 1
+        if sop_instance and len(self._failed) < _MAX_FAILED:
+            self._failed.append(sop_instance)
 
     async def _stored(self, stored: Stored, opened: _Opened) -> int:
         association = self._association
@@ -206,6 +220,12 @@ class _Retrieve:
 
     async def end(self) -> None:
         """The last response."""
+        if self._unreadable:
+            log.error(
+                "association {number}: rows of the index that cannot be read: {count}",
+                number=self._association.number,
+                count=self._unreadable,
+            )
         failed = self._counts[Element.FAILED_SUB_OPERATIONS]
         done = self._counts[Element.COMPLETED_SUB_OPERATIONS] + self._counts[Element.WARNING_SUB_OPERATIONS]
         if self._association.is_cancelled(self._request.command_set.message_id):

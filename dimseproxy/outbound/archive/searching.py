@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from dimseproxy.dimse.status import Status
 from dimseproxy.errors import OperationRefused
+from dimseproxy.outbound.archive import further
 from dimseproxy.outbound.archive.answers import Answer, Answering
 from dimseproxy.outbound.archive.columns import Columns
 from dimseproxy.outbound.archive.heads import Values
@@ -116,8 +117,8 @@ def _page(
     limit = PAGE if is_universal else MOST_LOOKED_AT
     among = _few(connection, query, columns)
     # One step of the rows after the other: those of a few large objects are not in memory all at once.
-    statement = statement_of(query, columns, after, limit, among).execution_options(stream_results=True)
-    rows = connection.execute(statement)
+    statement = statement_of(connection, query, columns, after, limit, among)
+    rows = connection.execute(statement.execution_options(stream_results=True))
     reading, deriving, answering = _reading(query.level, columns), _Deriving(query), Answering(query, ae_title)
     answers: list[Answer] = []
     looked_at = octets = unreadable = 0
@@ -156,7 +157,7 @@ def _octets(row: Sequence[Any]) -> int:
 
 def _few(connection: Connection, query: Query, columns: Columns) -> Sequence[int] | None:
     """What `numbers_of` gives, where that is little."""
-    statement = numbers_of(query, columns)
+    statement = numbers_of(connection, query, columns)
     if statement is None:
         return None
     numbers = connection.scalars(statement.limit(MOST_NUMBERED + 1)).all()
@@ -262,12 +263,15 @@ def _mapping(connection: Connection, statement: Select[Any]) -> dict[int, int]:
 
 
 def collected_of(connection: Connection, studies: Collection[int], column: Column[Any]) -> Mapping[int, list[str]]:
-    """The different values of a column that each study has, sorted."""
+    """The different values of a column that each study has, sorted; of modalities, further ones too."""
     statement = select(_SERIES.study, column).where(_SERIES.study.in_(studies)).distinct()
     if column.table is ARCHIVE_INSTANCE:
         statement = statement.join_from(ARCHIVE_SERIES, ARCHIVE_INSTANCE)
+    found = {(row[0], row[1]) for row in connection.execute(statement)}
+    if column is _SERIES.modality:
+        found.update((row[0], row[1]) for row in connection.execute(further.modalities_of(studies)))
     collected: dict[int, list[str]] = {}
-    for study, value in sorted((row[0], row[1]) for row in connection.execute(statement)):
+    for study, value in sorted(found):
         if value:
             collected.setdefault(study, []).append(value)
     return collected

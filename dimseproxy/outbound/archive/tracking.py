@@ -19,10 +19,8 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
-from dimseproxy.outbound.archive.attributes import first_text
 from dimseproxy.outbound.archive.columns import Columns
 from dimseproxy.outbound.archive.events import Events, StudyCompleted
-from dimseproxy.outbound.archive.levels import STUDY_INSTANCE
 from dimseproxy.storage.database import Database
 from dimseproxy.storage.errors import DatabaseRefused, DatabaseUnavailable
 from dimseproxy.storage.tables import ARCHIVE_COMPLETION, ARCHIVE_SERIES, ARCHIVE_STUDY
@@ -131,27 +129,13 @@ class Tracking:
         rows = connection.execute(select(_STUDY.id, _STUDY.uid, _STUDY.attributes).where(_STUDY.id.in_(completions)))
         events = []
         for study, found_by, attributes in rows:
-            uid = study_uid(self._columns, found_by, attributes)
+            uid = self._columns.uid_of(ARCHIVE_STUDY, found_by, attributes)
             if uid is None:
                 log.error("study {number} is complete, but cannot be read in the index", number=study)
                 continue
             _, _, instances, size = found[study]
             events.append(StudyCompleted(study, uid, completions[study], int(instances), int(size)))
         return events
-
-
-def study_uid(columns: Columns, uid: str, attributes: bytes) -> str | None:
-    """
-    The Study Instance UID of a row of `archive_study`; None where that cannot be read: there are others.
-
-    @param uid: what it is found by.
-    """
-    if not columns.is_sealed:
-        return uid
-    try:
-        return first_text(columns.read(ARCHIVE_STUDY, uid, attributes), STUDY_INSTANCE)
-    except DatabaseRefused:
-        return None
 
 
 def _silent(settled: float, before: float, after: int) -> Select[Any]:

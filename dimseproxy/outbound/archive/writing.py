@@ -225,13 +225,14 @@ class _Adding:
                 received = series_of[uid].received
                 row |= {"instances": 0, "size": 0, "first_received": received, "last_received": received}
         series |= self._upsert(ARCHIVE_SERIES, _SERIES, series_rows, series)
+        self._write_further(ARCHIVE_SERIES, series_of, series, (Level.SERIES,))
         left.series |= self._write_instances(series)
         _prune(self._connection, left)
 
     def _write_further(
         self, table: Table, found: Mapping[str, Instance], numbers: Mapping[str, int], levels: Sequence[Level]
     ) -> None:
-        """Write the further values of patients or studies that are new or written anew."""
+        """Write the further values of patients, studies or series that are new or written anew."""
         values = {
             numbers[key]: pairs
             for key, one in found.items()

@@ -26,6 +26,7 @@ from dimseproxy.errors import AssociationAborted
 from dimseproxy.outbound.archive.archive import Archive
 from dimseproxy.outbound.archive.index import Duplicates, Index
 from dimseproxy.outbound.archive.instances import Held
+from dimseproxy.outbound.archive.seal import Seal
 from dimseproxy.storage.blobs import Blobs
 from dimseproxy.storage.database import Database
 from dimseproxy.ul.pdu import AssociateRequest, ProposedContext
@@ -44,13 +45,14 @@ class Kept:
         *,
         folder: Path | None = None,
         where: str | None = None,
+        seal: Seal | None = None,
         **options: Any,
     ) -> None:
         self.folder: Path = folder or scratch(case)
         self.blobs = Blobs(self.folder / "archive")
         clock = IReactorTime(reactor)
         self.database = Database(where or self.folder / "index.db", IReactorFromThreads(reactor), clock)
-        self.index = Index(self.database, clock, "ARCHIVE", self.blobs.exists, duplicates)
+        self.index = Index(self.database, clock, "ARCHIVE", self.blobs.exists, duplicates, seal)
         self.archive = Archive(self.blobs, self.index, IReactorFromThreads(reactor), clock, **options)
         case.addCleanup(self._stop)
 

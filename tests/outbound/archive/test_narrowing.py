@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 from unittest.mock import patch
 
@@ -29,41 +31,74 @@ def a_query(level: str = "STUDY", **keys: Any) -> Query:
 
 
 class PlanTests(TestCase):
-    async def plan(self, statement: Any) -> str:
-        """How SQLite goes about it."""
-        compiled = str(statement.compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True}))
+    async def plan(self, asking: Callable[[Connection], Any], *values: tuple[str, str]) -> str:
+        """
+        How SQLite goes about a statement.
+
+        @param values: kind and value of what a study has beside its first ones.
+        """
 
         def work(connection: Connection) -> str:
+            connection.execute(text("INSERT INTO archive_patient VALUES (1, '', '', '', '')"))
+            connection.execute(text("INSERT INTO archive_study VALUES (1, '', 1, '', '', '', '', '')"))
+            for kind, value in values:
+                connection.execute(text(f"INSERT INTO archive_study_value VALUES (1, '{kind}', '{value}')"))
+            compiled = str(asking(connection).compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True}))
             rows = connection.execute(text("EXPLAIN QUERY PLAN " + compiled.replace(":", "\\:")))
             return " ".join(row[3] for row in rows)
 
-        return await (await opened(self)).read(work)
+        return await (await opened(self)).run(work)
 
     async def test_numbers_come_from_an_index_alone(self) -> None:
         for asked, index in ((DAY, "study_date"), (NAME, "study_name"), (END, "study_name")):
-            statement = numbers_of(a_query(**asked), CLEAR)
-            assert statement is not None
-            self.assertIn(f"COVERING INDEX ix_archive_{index}", await self.plan(statement.limit(10)))
+
+            def first(connection: Connection, asked: dict[str, Any] = asked) -> Any:
+                statement = numbers_of(connection, a_query(**asked), CLEAR)
+                assert statement is not None
+                return statement.limit(10)
+
+            self.assertIn(f"COVERING INDEX ix_archive_{index}", await self.plan(first))
 
     async def test_few_are_looked_up_by_their_numbers(self) -> None:
         for level in ("STUDY", "SERIES", "IMAGE"):
-            statement = statement_of(a_query(level, StudyInstanceUID="", **DAY), CLEAR, 0, 10, [1, 2])
+            query = a_query(level, StudyInstanceUID="", **DAY)
+            statement = partial(statement_of, query=query, columns=CLEAR, after=0, limit=10, among=[1, 2])
             self.assertIn("archive_study USING INTEGER PRIMARY KEY (rowid=?)", await self.plan(statement), level)
 
     async def test_a_study_is_found_by_the_first_value_or_a_further_one(self) -> None:
-        for key, index in (("PatientID", "patient_id"), ("AccessionNumber", "accession")):
+        for key, kind, column in (
+            ("PatientID", "patient", "patient_id"),
+            ("AccessionNumber", "accession", "accession"),
+        ):
             for level in ("STUDY", "SERIES", "IMAGE"):
-                plan = await self.plan(statement_of(a_query(level, **{key: "1"}), CLEAR, 0, 10))
-                self.assertIn(f"COVERING INDEX ix_archive_study_{index}", plan)
-                self.assertIn("archive_study_value USING PRIMARY KEY (value=? AND kind=?)", plan)
+                query = a_query(level, **{key: "1"})
+                statement = partial(statement_of, query=query, columns=CLEAR, after=0, limit=10)
+                plan = await self.plan(statement, (kind, "1"))
+                self.assertIn(f"archive_study USING INDEX ix_archive_study_{column} ({column}", plan)
+                self.assertIn("archive_study USING INTEGER PRIMARY KEY (rowid=?)", plan)
                 self.assertNotIn("SCAN", plan)
 
-    def test_an_exact_value_needs_none(self) -> None:
-        for key in ("PatientID", "StudyInstanceUID", "AccessionNumber"):
-            self.assertIsNone(numbers_of(a_query(**NAME, **{key: "1"}), CLEAR), key)
+    async def test_so_are_the_numbers_of_a_day(self) -> None:
+        plan = await self.plan(partial(numbers_of, query=a_query(**DAY), columns=CLEAR), ("date", "20260102"))
+        self.assertIn("COVERING INDEX ix_archive_study_date (date>? AND date<?)", plan)
+        self.assertIn("archive_study USING INTEGER PRIMARY KEY (rowid=?)", plan)
 
-    def test_nor_does_what_is_not_narrowed(self) -> None:
-        self.assertIsNone(numbers_of(a_query(StudyDescription="CT*"), CLEAR))
+    async def test_nothing_more_is_looked_at_where_nobody_has_further_ones(self) -> None:
+        query = a_query(PatientID="1")
+        plan = await self.plan(partial(statement_of, query=query, columns=CLEAR, after=0, limit=10))
+        self.assertEqual(
+            plan, "SEARCH archive_study USING INDEX ix_archive_study_patient_id (patient_id=? AND rowid>?)"
+        )
+
+    async def test_an_exact_value_needs_none(self) -> None:
+        for key in ("PatientID", "StudyInstanceUID", "AccessionNumber"):
+            self.assertIsNone(await self.numbers(a_query(**NAME, **{key: "1"})), key)
+
+    async def test_nor_does_what_is_not_narrowed(self) -> None:
+        self.assertIsNone(await self.numbers(a_query(StudyDescription="CT*")))
+
+    async def numbers(self, query: Query) -> Any:
+        return await (await opened(self)).read(lambda connection: numbers_of(connection, query, CLEAR))
 
 
 class AnswerTests(TestCase):
