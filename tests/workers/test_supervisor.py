@@ -75,6 +75,8 @@ class SupervisorCase(SynchronousTestCase):
     def setUp(self) -> None:
         for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
             self.addCleanup(signal.signal, number, signal.getsignal(number))
+        # Twisted's own, where its reactor runs.
+        signal.signal(signal.SIGTERM, lambda *_: None)
         self.reactor = FakeReactor()
         self.file = Path(self.mktemp())
         self.out = io.StringIO()
