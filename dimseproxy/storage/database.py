@@ -13,13 +13,14 @@ from sqlalchemy import Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorFromThreads, IReactorTime
+from twisted.internet.task import LoopingCall
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
 from dimseproxy.storage.errors import DatabaseRefused, DatabaseUnavailable, unavailable
 from dimseproxy.storage.migrations import migrate
-from dimseproxy.storage.postgresql import postgresql_engine, wait_for_starters
+from dimseproxy.storage.postgresql import InUse, postgresql_engine, wait_for_starters
 from dimseproxy.storage.sqlite import READS, SQLiteFile, sole_starter
 
 _T = TypeVar("_T")
@@ -35,6 +36,9 @@ THREADS: Final = 4
 
 #: Transactions that may wait for a thread: each is held in memory with what it would write.
 MOST_WAITING: Final = 1_000
+
+#: Seconds that the stop leaves to what is still under way, for which nobody waits, before PostgreSQL is told to end it.
+LEFT_TO_END: Final = 2.0
 
 
 class Database:
@@ -69,6 +73,12 @@ class Database:
         self._is_open = False
         self._under_way = 0
         self._stopping: list[Deferred[None]] = []
+        #: Whose statements are cancelled; a SQLite file has nobody who could.
+        self._in_use = InUse(self._engine) if self._file is None else None
+        self._cancelling = LoopingCall(self._cancel)
+        self._cancelling.clock = clock
+        #: Whether what waits for a thread is not to begin any more; also read there.
+        self._is_over = False
 
     @property
     def file(self) -> Path | None:
@@ -84,16 +94,22 @@ class Database:
         if self._pool is None:
             self._pool = ThreadPool(0, self._threads, "database")
             self._pool.start()
+        self._is_over = False
         started = self._in_thread(self._open, START_DEADLINE)
         started.addCallback(self._opened)
         return started
 
     def stop(self) -> Deferred[None]:
-        """Wait for what is under way, refuse what comes, and let go of everything."""
+        """
+        Wait for what is under way, refuse what comes, and let go of everything.  Who still wants something waits for
+        that before: on PostgreSQL, what goes on for longer than `LEFT_TO_END` fails.
+        """
         self._is_open = False
         if self._pool is None:
             return succeed(None)
         stopped: Deferred[None] = Deferred()
+        if self._in_use is not None and not self._stopping:
+            self._cancelling.start(LEFT_TO_END, now=False)
         self._stopping.append(stopped)
         self._close_if_idle()
         return stopped
@@ -116,7 +132,12 @@ class Database:
             return fail(DatabaseUnavailable("the database is unavailable: it is not open"))
         if self._under_way >= self._most_waiting:
             return fail(DatabaseUnavailable("the database is unavailable: too much waits for it"))
-        return self._in_thread(lambda: _attempt(self._engine, work, is_read), self._deadline)
+        return self._in_thread(lambda: self._begun(work, is_read), self._deadline)
+
+    def _begun(self, work: Callable[[Connection], _T], is_read: bool) -> _T:
+        if self._is_over:
+            raise DatabaseUnavailable("the database is unavailable: it is not open")
+        return _attempt(self._engine, work, is_read)
 
     def _in_thread(self, work: Callable[[], _T], deadline: float) -> Deferred[_T]:
         assert self._pool is not None
@@ -138,8 +159,25 @@ class Database:
             answer.callback(result)
         self._close_if_idle()
 
+    def _cancel(self) -> Deferred[None]:
+        """Again and again: a transaction may go on with its next statement, or have been between two of them."""
+        assert self._pool is not None and self._in_use is not None
+        self._is_over = True
+        # All the others may be busy with what is to be cancelled.
+        self._pool.adjustPoolsize(0, self._threads + 1)
+        self._under_way += 1
+        cancelled: Deferred[None] = deferToThreadPool(self._reactor, self._pool, self._in_use.cancel)
+        return cancelled.addBoth(self._cancelled)
+
+    def _cancelled(self, result: Failure | None) -> Failure | None:
+        self._under_way -= 1
+        self._close_if_idle()
+        return result
+
     def _close_if_idle(self) -> None:
         if self._stopping and not self._under_way and self._pool is not None:
+            if self._cancelling.running:
+                self._cancelling.stop()
             # The last connection to leave tidies the file up, which may take a while.
             self._under_way += 1
             closed = deferToThreadPool(self._reactor, self._pool, self._engine.dispose)

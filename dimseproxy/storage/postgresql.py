@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, Final
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, text
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from dimseproxy.storage.errors import DatabaseRefused
 
@@ -12,6 +14,9 @@ DRIVER: Final = "postgresql+psycopg"
 
 #: Seconds for a connection to come about.
 _CONNECT: Final = 5
+
+#: Seconds for the server to take note that a statement is not wanted any longer.
+_CANCEL: Final = 2.0
 
 #: An advisory lock of ours; the number means nothing, but is the same in every version.
 _STARTING: Final = 0x64696D7365
@@ -57,6 +62,34 @@ def postgresql_engine(url: URL, connections: int, deadline: float) -> Engine:
         connection.commit()
 
     return engine
+
+
+class InUse:
+    """
+    The connections of an engine that somebody works with, in whatever thread.
+
+    @param engine: as `postgresql_engine` makes one.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._records: set[ConnectionPoolEntry] = set()
+        driver = engine.dialect.loaded_dbapi
+        assert driver is not None
+        self._error: type[Exception] = driver.Error
+        event.listen(engine, "checkout", lambda connection, record, proxy: self._records.add(record))
+        event.listen(engine, "checkin", lambda connection, record: self._records.discard(record))
+
+    def cancel(self) -> None:
+        """
+        Have the server end the statements that run on them now, with the SQLSTATE 57014; what follows on the same
+        connection runs.  It blocks, where the server does not answer for `_CANCEL` seconds a connection.
+        """
+        for record in tuple(self._records):
+            connection: Any = record.driver_connection
+            # It may have been lost, or may be now; and then its statement has ended.
+            if connection is not None:
+                with suppress(self._error):
+                    connection.cancel_safe(timeout=_CANCEL)
 
 
 def wait_for_starters(connection: Connection, patience: float) -> None:

@@ -10,6 +10,7 @@ is what `--print-config` shows, and what that does not show: the address of the 
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import signal
@@ -35,6 +36,7 @@ READY: Final = 3
 #: The signal to a worker that hangs, and takes no orders: it writes to its standard error which lines of code it is at.
 WHERE: Final = signal.SIGUSR2
 
+_STDERR: Final = 2
 _LENGTH: Final = Struct(">I")
 #: What says to a reactor that there is nothing more to read.
 _GONE: Final = Failure(ConnectionDone())
@@ -88,12 +90,14 @@ def _decode(content: bytes) -> Order:
 def settings_from_parent(descriptor: int = ORDERS) -> Settings:
     """
     Wait for the settings, which come before everything else; what follows them stays in the pipe.  From now on the
-    process goes by orders, and not by what a terminal sends to all.
+    process goes by orders, and not by what a terminal sends to all, and says where it is when it gets `WHERE`.
 
     @raise NoOrders: the pipe ended instead.
     """
     for number in (signal.SIGHUP, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
+    # Before there is much to hang in.  Without values, and without a core, which would have some.
+    faulthandler.register(WHERE, file=_STDERR)
     (length,) = _LENGTH.unpack(_exactly(descriptor, _LENGTH.size))
     order = _decode(_exactly(descriptor, length))
     if order.kind is not Kind.SETTINGS:

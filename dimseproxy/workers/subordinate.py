@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import faulthandler
 import os
 import signal
 from contextlib import suppress
 from pathlib import Path
 from shutil import rmtree
-from typing import Any, Final
+from typing import Any
 
 from twisted.application.service import IServiceCollection, Service
 from twisted.internet import reactor as _reactor
@@ -20,12 +19,10 @@ from dimseproxy.config import ConfigurationError, Settings
 from dimseproxy.log import Log
 from dimseproxy.service import ProxyService
 from dimseproxy.workers.listening import Adopting
-from dimseproxy.workers.orders import ORDERS, READY, WHERE, Kind, Order, Orders, settings_in
+from dimseproxy.workers.orders import ORDERS, READY, Kind, Order, Orders, settings_in
 from dimseproxy.workers.part import Part
 
 log = Logger()
-
-_STDERR: Final = 2
 
 
 def worker_service(settings: Settings, part: Part, logging: Log | None, reactor: Any = _reactor) -> ProxyService:
@@ -80,8 +77,6 @@ class Subordinate(Service):
                 self._reactor.stop()
 
     def _obey(self) -> None:
-        # Without values, and without a core, which would have some.
-        faulthandler.register(WHERE, file=_STDERR)
         # Instead of Twisted's own, which cannot be told twice.
         signal.signal(signal.SIGTERM, lambda *_: self._reactor.callFromThread(self.drain))
         self._reactor.addReader(self._orders)

@@ -27,6 +27,9 @@ LONGEST_PAUSE: Final = 30.0
 LOOK_EVERY: Final = 5.0
 #: One that has not beaten in so many looks, which is half a minute, hangs: nothing that it does takes nearly as long.
 STILL_LOOKS: Final = 6
+#: Before it serves, in so many, which is two minutes: until its reactor turns it loads modules, keys and tables, from a
+#: disk that may be slow.  That takes a second or two where all is well.
+START_LOOKS: Final = 24
 #: A line of the log is cut after so many bytes: no line of ours is as long.
 LONGEST_LINE: Final = 1024 * 1024
 
@@ -129,22 +132,28 @@ class Worker:
 
     def look(self, beats: int) -> None:
         """
-        Look whether the process is alive; one that hangs is asked where, and then killed.  Until it serves it may take
-        its time: what its predecessor left comes first, and a database may have to be waited for.
+        Look whether the process is alive; one that hangs is asked where, and then killed.  Before it serves it may be
+        still for longer, and as long as it beats take its time: what its predecessor left comes first, and a database
+        may have to be waited for.
 
         Looks are counted, not seconds: where the clock jumps, or the machine is suspended, nobody has missed any.
 
         @param beats: how often it has beaten.
         """
-        if self._process is None or not self._is_serving or beats != self._beats:
+        if self._process is None or beats != self._beats:
             self._beats, self._still = beats, 0
             return
         self._still += 1
-        if self._still == STILL_LOOKS:
-            seconds = STILL_LOOKS * LOOK_EVERY
-            log.error("worker {worker} hangs: no sign of life for {seconds:g} s", worker=self.number, seconds=seconds)
+        most = STILL_LOOKS if self._is_serving else START_LOOKS
+        if self._still == most:
+            log.error(
+                "worker {worker} hangs{when}: no sign of life for {seconds:g} s",
+                worker=self.number,
+                when="" if self._is_serving else " in its start",
+                seconds=most * LOOK_EVERY,
+            )
             self._process.send(WHERE)
-        elif self._still > STILL_LOOKS:
+        elif self._still > most:
             self.kill()
 
     def kill(self) -> None:
@@ -165,6 +174,8 @@ class Worker:
     def _said_ready(self) -> None:
         log.debug("worker {worker} serves, as process {pid}", worker=self.number, pid=self.pid)
         self._is_serving = True
+        # To say so is a sign of life, and fewer looks are enough from now on.
+        self._still = 0
         if not self.has_served:
             self.has_served = True
             self._upper.serves(self)

@@ -8,8 +8,9 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
-from dimseproxy.storage.database import DEADLINE
+from dimseproxy.storage.database import DEADLINE, START_DEADLINE
 from dimseproxy.storage.errors import DatabaseRefused, DatabaseUnavailable
+from dimseproxy.storage.sqlite import sole_starter
 from tests.storage.databases import NOTES, database, execute, note, opened
 
 
@@ -113,6 +114,18 @@ class LimitTests(TestCase):
         await kept.run(note("one"))
         await kept.run(note("two"))
         self.assertEqual(len(await kept.read(NOTES)), 2)
+
+    async def test_a_start_that_does_not_end_has_failed_at_a_deadline_of_its_own(self) -> None:
+        clock = Clock()
+        kept = database(self, clock=clock)
+        assert kept.file is not None
+        with sole_starter(kept.file.parent / "another", 0):
+            starting = kept.start()
+            clock.advance(START_DEADLINE - 1)
+            self.assertNoResult(starting)
+            clock.advance(1)
+            self.failureResultOf(starting, DatabaseUnavailable)
+        await kept.stop()
 
 
 class LifeTests(TestCase):

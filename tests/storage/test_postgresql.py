@@ -1,11 +1,19 @@
 from __future__ import annotations
 
+import contextlib
+from typing import Any
+
 from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError
+from twisted.internet import reactor
 from twisted.internet.defer import gatherResults
+from twisted.internet.task import Clock, deferLater
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
+from dimseproxy.storage.database import LEFT_TO_END, Database
 from dimseproxy.storage.errors import DatabaseUnavailable
+from dimseproxy.storage.postgresql import wait_for_starters
 from tests.storage.databases import NOTES, database, execute, note, opened
 from tests.support.postgresql import PostgreSQL, postgresql
 
@@ -71,6 +79,111 @@ class PostgreSQLTests(TestCase):
         server.start()
         await kept.run(note("two"))
         self.assertEqual(await kept.read(NOTES), [("two",)])
+
+
+class StopTests(TestCase):
+    """What is still under way at the stop, nobody waits for: the server is told so."""
+
+    timeout = 20
+
+    async def setUp(self) -> None:  # type: ignore[override]
+        self.address = postgresql().url()
+        self.clock = Clock()
+        self.onlooker = await opened(self, self.address)
+
+    async def opened(self, **settings: Any) -> Database:
+        """One whose statements may take longer than a test."""
+        return await opened(self, self.address, clock=self.clock, deadline=30, **settings)
+
+    async def runs(self, beginning: str) -> None:
+        """Wait until the server is at a statement that begins like this."""
+        activity = "FROM pg_stat_activity WHERE datname = current_database() AND state = 'active'"
+        statement = f"SELECT 1 {activity} AND starts_with(query, '{beginning}')"
+        while not await self.onlooker.read(execute(statement)):
+            pass
+
+    async def test_a_statement_without_end_is_cancelled(self) -> None:
+        kept = await self.opened()
+        stuck = kept.run(execute("SELECT pg_sleep(60)"))
+        await self.runs("SELECT pg_sleep")
+        stopped = kept.stop()
+        self.clock.advance(LEFT_TO_END)
+        await stopped
+        self.assertIn("57014", str(self.failureResultOf(stuck, DatabaseUnavailable).value))
+
+    async def test_nothing_is_cancelled_before(self) -> None:
+        kept = await self.opened()
+        writing = kept.run(lambda connection: (connection.exec_driver_sql("SELECT pg_sleep(0.1)"), "written")[1])
+        stopped = kept.stop()
+        self.clock.advance(LEFT_TO_END - 1)
+        await stopped
+        self.assertEqual((self.successResultOf(writing), self.clock.getDelayedCalls()), ("written", []))
+
+    async def test_stopped_twice_it_cancels_nothing_after(self) -> None:
+        kept = await self.opened()
+        await gatherResults([kept.stop(), kept.stop()])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    async def test_each_statement_of_a_transaction_is(self) -> None:
+        def again(connection: Connection) -> None:
+            for _ in range(2):
+                with contextlib.suppress(OperationalError), connection.begin_nested():
+                    connection.exec_driver_sql("SELECT pg_sleep(60)")
+            connection.exec_driver_sql("SELECT pg_sleep(60), 'last'")
+
+        kept = await self.opened()
+        stuck = kept.run(again)
+        await self.runs("SELECT pg_sleep")
+        stopped = kept.stop()
+        while not stopped.called:
+            self.clock.advance(LEFT_TO_END)
+            await deferLater(reactor, 0.01)
+        self.failureResultOf(stuck, DatabaseUnavailable)
+
+    async def test_what_waits_for_a_thread_does_not_begin(self) -> None:
+        kept = await self.opened(threads=1)
+        stuck = [kept.run(execute("SELECT pg_sleep(60)")), kept.run(note("one"))]
+        await self.runs("SELECT pg_sleep")
+        stopped = kept.stop()
+        self.clock.advance(LEFT_TO_END)
+        await stopped
+        for each in stuck:
+            self.failureResultOf(each, DatabaseUnavailable)
+        again = await self.opened()
+        self.assertEqual(await again.read(NOTES), [])
+
+    async def test_who_waits_for_another_that_starts_need_not_wait_any_longer(self) -> None:
+        def migrating(connection: Connection) -> None:
+            wait_for_starters(connection, 30)
+            connection.exec_driver_sql("SELECT pg_sleep(60)")
+
+        another = await self.opened()
+        held = another.run(migrating)
+        await self.runs("SELECT pg_sleep")
+        kept = database(self, self.address, clock=self.clock)
+        starting = kept.start()
+        await self.runs("SELECT pg_advisory_xact_lock")
+        stopped = kept.stop()
+        self.clock.advance(LEFT_TO_END)
+        await stopped
+        self.failureResultOf(starting, DatabaseUnavailable)
+        self.assertNoResult(held)
+        stopped = another.stop()
+        self.clock.advance(LEFT_TO_END)
+        await stopped
+        self.failureResultOf(held, DatabaseUnavailable)
+
+    async def test_it_can_be_started_again(self) -> None:
+        kept = await self.opened()
+        stuck = kept.run(execute("SELECT pg_sleep(60)"))
+        await self.runs("SELECT pg_sleep")
+        stopped = kept.stop()
+        self.clock.advance(LEFT_TO_END)
+        await stopped
+        self.failureResultOf(stuck, DatabaseUnavailable)
+        await kept.start()
+        await kept.run(note("one"))
+        self.assertEqual(await kept.read(NOTES), [("one",)])
 
 
 def _name(address: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import signal
 from pathlib import Path
@@ -11,7 +12,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from dimseproxy.config import Settings
-from dimseproxy.workers.orders import Kind, NoOrders, Order, Orders, settings_from_parent, settings_in, to_settle
+from dimseproxy.workers.orders import WHERE, Kind, NoOrders, Order, Orders, settings_from_parent, settings_in, to_settle
 from dimseproxy.workers.part import VARIABLE, NoPart, Part
 from tests.config.support import PACS, settings_of
 
@@ -59,8 +60,11 @@ class OrdersTests(SynchronousTestCase):
         self.addCleanup(os.close, self.read)
         self.is_open = True
         self.addCleanup(self.end)
-        for number in (signal.SIGHUP, signal.SIGINT):
+        for number in (signal.SIGHUP, signal.SIGINT, WHERE):
             self.addCleanup(signal.signal, number, signal.getsignal(number))
+        # Or it would end us where nothing takes it.
+        signal.signal(WHERE, signal.SIG_IGN)
+        self.addCleanup(faulthandler.unregister, WHERE)
         self.carried_out: list[Order] = []
         self.orphaned = 0
 
@@ -100,6 +104,12 @@ class OrdersTests(SynchronousTestCase):
         taken = [signal.getsignal(number) for number in (signal.SIGHUP, signal.SIGINT)]
         self.assertEqual(taken, [signal.SIG_IGN, signal.SIG_IGN])
 
+    def test_whoever_has_them_says_where_it_is_when_it_is_asked(self) -> None:
+        """Also before its reactor runs, which may be what never comes."""
+        self.say(to_settle(settings_of(PACS)).encode())
+        settings_from_parent(self.read)
+        self.assertIn(b"in test_whoever_has_them_says_where_it_is_when_it_is_asked", complaints_at(WHERE))
+
     def test_orders_may_come_together(self) -> None:
         said = [Order(Kind.SETTINGS, "ä: 1"), Order(Kind.DRAIN), Order(Kind.CUT, "why")]
         self.say(b"".join(order.encode() for order in said))
@@ -126,3 +136,19 @@ class OrdersTests(SynchronousTestCase):
         self.assertTrue(gone.check(ConnectionDone))
         orders.connectionLost(Failure(ConnectionDone()))
         self.assertEqual(self.orphaned, 1)
+
+
+def complaints_at(number: signal.Signals) -> bytes:
+    """What this process writes to its standard error when it gets a signal."""
+    stderr = os.dup(2)
+    heard_at, said_in = os.pipe()
+    os.dup2(said_in, 2)
+    os.close(said_in)
+    try:
+        os.kill(os.getpid(), number)
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+    # All other ends are closed: where nothing was written, there is nothing to wait for.
+    with open(heard_at, "rb") as heard:
+        return heard.read()

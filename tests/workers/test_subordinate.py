@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import faulthandler
 import os
 import signal
 import socket
@@ -19,7 +18,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from dimseproxy.association.tls import TLSSettingsError
 from dimseproxy.config import Settings
-from dimseproxy.workers.orders import WHERE, Kind, Order, to_settle
+from dimseproxy.workers.orders import Kind, Order, to_settle
 from dimseproxy.workers.subordinate import Subordinate
 from tests.config.support import PACS, settings_of
 
@@ -61,7 +60,6 @@ class FakeReactor(MemoryReactorClock):
 class SubordinateTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.addCleanup(signal.signal, signal.SIGTERM, signal.getsignal(signal.SIGTERM))
-        self.addCleanup(faulthandler.unregister, WHERE)
         orders, self.say_in = os.pipe()
         self.heard_at, ready = os.pipe()
         for descriptor in (orders, self.say_in, self.heard_at, ready):
@@ -141,19 +139,6 @@ class SubordinateTests(SynchronousTestCase):
     def test_with_a_parent_it_is_none_of_its_business(self) -> None:
         self.subordinate.stopService()
         self.assertTrue(self.folder.exists())
-
-    def test_asked_where_it_is_it_says_so_and_goes_on(self) -> None:
-        stderr = os.dup(2)
-        self.addCleanup(os.close, stderr)
-        heard_at, said_in = os.pipe()
-        self.addCleanup(os.close, heard_at)
-        os.dup2(said_in, 2)
-        os.close(said_in)
-        try:
-            os.kill(os.getpid(), WHERE)
-        finally:
-            os.dup2(stderr, 2)
-        self.assertIn(b"in test_asked_where_it_is_it_says_so_and_goes_on", os.read(heard_at, 65536))
 
     def test_stopped_it_takes_no_orders(self) -> None:
         self.subordinate.stopService()

@@ -29,7 +29,7 @@ from dimseproxy.workers.board import Board, keys_of
 from dimseproxy.workers.orders import WHERE, Kind, Order, settings_in, to_settle
 from dimseproxy.workers.part import Part
 from dimseproxy.workers.supervisor import PATIENCE, Supervisor
-from dimseproxy.workers.worker import LOOK_EVERY, STILL_LOOKS
+from dimseproxy.workers.worker import LOOK_EVERY, START_LOOKS, STILL_LOOKS
 from tests.config.support import PACS, write_certificates
 from tests.workers.test_worker import FakeProcess
 
@@ -75,6 +75,8 @@ class SupervisorCase(SynchronousTestCase):
     def setUp(self) -> None:
         for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
             self.addCleanup(signal.signal, number, signal.getsignal(number))
+        # Twisted's own, where its reactor runs.
+        signal.signal(signal.SIGTERM, lambda *_: None)
         self.reactor = FakeReactor()
         self.file = Path(self.mktemp())
         self.out = io.StringIO()
@@ -160,6 +162,16 @@ class StartTests(SupervisorCase):
             with self.assertRaises(CannotStart) as raised:
                 supervisor.privilegedStartService()
         self.assertRegex(str(raised.exception), "inbound clinic cannot listen on .*: Address already in use")
+
+    def test_where_the_first_one_hangs_another_one_begins(self) -> None:
+        self.started()
+        for _ in range(START_LOOKS + 1):
+            self.reactor.advance(LOOK_EVERY)
+        self.assertEqual(self.reactor.processes[0].signals, [WHERE, "KILL"])
+        self.reactor.processes[0].dies()
+        self.reactor.advance(0)
+        self.reactor.processes[1].ready()
+        self.assertEqual([part.number for part in self.reactor.parts], [0, 0, 1, 2])
 
     def test_a_worker_that_cannot_start_ends_it(self) -> None:
         self.started()
@@ -282,6 +294,17 @@ class HangTests(SupervisorCase):
         self.beating(LOOK_EVERY * (STILL_LOOKS + 2), 0, 2)
         self.reactor.processes[1].dies()
         self.assertEqual(self.beating(120, 0, 2), [[], [WHERE, "KILL"], [], []])
+
+    def test_one_that_hangs_in_its_start_is_ended(self) -> None:
+        self.reactor.processes[1].dies()
+        self.reactor.advance(0)
+        said = self.beating(LOOK_EVERY * (START_LOOKS + 1), 0, 2)
+        self.assertEqual(said, [[], [], [], [WHERE, "KILL"]])
+
+    def test_one_whose_reactor_turns_has_the_time_that_its_start_takes(self) -> None:
+        self.reactor.processes[1].dies()
+        self.reactor.advance(0)
+        self.assertEqual(self.beating(LOOK_EVERY * START_LOOKS * 5, 0, 1, 2), [[]] * 4)
 
     def test_a_clock_that_jumps_ends_nobody(self) -> None:
         """As after a machine was suspended: nobody has beaten meanwhile, and the parent has not looked."""

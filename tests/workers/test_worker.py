@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from dimseproxy.workers.orders import ORDERS, READY, WHERE, Kind, Order
-from dimseproxy.workers.worker import LONGEST_LINE, LONGEST_PAUSE, SOON, STILL_LOOKS, Worker
+from dimseproxy.workers.worker import LONGEST_LINE, LONGEST_PAUSE, SOON, START_LOOKS, STILL_LOOKS, Worker
 
 SETTINGS = Order(Kind.SETTINGS, "settings")
 DRAIN = Order(Kind.DRAIN)
@@ -268,17 +268,43 @@ class HangTests(WorkerCase):
         self.serving()
         self.assertEqual(self.looks(*[0] * (STILL_LOOKS + 1)), [WHERE, "KILL"])
 
-    def test_one_that_does_not_serve_yet_is_left_alone(self) -> None:
+    def test_one_that_beats_is_left_alone_before_it_serves(self) -> None:
         """It may have to wait for a database, or for what its predecessor has left."""
         self.worker.start()
-        self.assertEqual(self.looks(*[1] * 100), [])
+        self.assertEqual(self.looks(*range(1, 100)), [])
 
-    def test_so_is_its_successor(self) -> None:
+    def test_it_may_be_still_for_longer_then(self) -> None:
+        """It has a lot to load before it can beat."""
+        self.worker.start()
+        self.assertEqual(self.looks(*[0] * (START_LOOKS - 1), *[1] * START_LOOKS, 2), [])
+
+    def test_one_that_hangs_before_it_serves_is_asked_where_and_killed(self) -> None:
+        self.worker.start()
+        with capturedLogs() as events:
+            self.assertEqual(self.looks(*[0] * (START_LOOKS + 1)), [WHERE, "KILL"])
+        said = ["worker 1 hangs in its start: no sign of life for 120 s", "worker 1 does not end: it is killed"]
+        self.assertEqual([formatEvent(each) for each in events], said)
+
+    def test_another_one_follows(self) -> None:
+        self.worker.start()
+        self.looks(*[0] * (START_LOOKS + 1))
+        self.process.dies()
+        self.next()
+        self.assertEqual((self.upper.failed, len(self.upper.processes), self.upper.serving), ([], 2, 1))
+
+    def test_so_it_is_with_a_successor(self) -> None:
         self.serving()
         self.looks(*[7] * (STILL_LOOKS + 2))
         self.process.dies()
         self.clock.advance(0)
-        self.assertEqual(self.looks(*[7] * 100), [])
+        self.assertEqual(self.looks(*[0] * START_LOOKS), [])
+        self.assertEqual(self.looks(0, 0), [WHERE, "KILL"])
+
+    def test_what_it_took_to_serve_does_not_count_after(self) -> None:
+        self.worker.start()
+        self.looks(*[0] * (STILL_LOOKS + 1))
+        self.process.ready()
+        self.assertEqual(self.looks(*[0] * (STILL_LOOKS - 1), 1), [])
 
     def test_a_successor_that_has_beaten_as_often_begins_anew(self) -> None:
         self.serving()
