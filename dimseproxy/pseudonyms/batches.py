@@ -171,6 +171,7 @@ class Batches(Generic[G]):
     def _window_ends(self) -> None:
         self._window = None
         self._call()
+        self._stop_if_idle()
 
     def _call(self) -> None:
         """Begin as many calls as there may be."""
@@ -185,6 +186,8 @@ class Batches(Generic[G]):
                 self._calls += 1
                 asking = maybeDeferred(self._ask, group, values)
                 asking.addCallbacks(self._answered, self._failed, (group, values), {}, (group, values))
+
+    def _stop_if_idle(self) -> None:
         if self._stopped is not None and not self._stopped.called and not self._calls and not self._waiting:
             self._stopped.callback(None)
 
@@ -199,11 +202,14 @@ class Batches(Generic[G]):
                 yield value
 
     def _answered(self, outcomes: Mapping[str, Outcome], group: G, values: tuple[str, ...]) -> None:
-        for value, asked in self._ended(group, values):
+        ended = self._ended(group, values)
+        # The service works on the next call while those who waited for this one go on.
+        self._call()
+        for value, asked in ended:
             outcome = outcomes[value] if value in outcomes else SourceRefused("the pseudonym service left a value out")
             for question in (*asked.since_before, *asked.later):
                 question.answer((group, value), outcome)
-        self._call()
+        self._stop_if_idle()
 
     def _failed(self, failure: Failure, group: G, values: tuple[str, ...]) -> None:
         error = failure.value
@@ -219,6 +225,7 @@ class Batches(Generic[G]):
             for question in asked.since_before:
                 question.fail(error or SourceUnavailable("the call failed"))
         self._call()
+        self._stop_if_idle()
 
     def _ended(self, group: G, values: tuple[str, ...]) -> list[tuple[str, _Asked[G]]]:
         """A call is over: who waits for its values.  Who asks for one from now on starts a call of its own."""

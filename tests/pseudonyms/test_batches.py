@@ -91,6 +91,14 @@ class BatchesTests(SynchronousTestCase):
         self.service.answers(0)
         self.assertEqual(len(self.successResultOf(asking)), 5)
 
+    def test_the_next_call_begins_before_those_who_waited_go_on(self) -> None:
+        first = self._ask("abc")
+        self._ask("defghi")
+        self._turn()
+        first.addCallback(lambda _: len(self.service.calls))
+        self.service.answers()
+        self.assertEqual(self.successResultOf(first), 3)
+
     def test_makes_no_more_calls_at_once_than_it_may(self) -> None:
         self._ask("abcdefghijkl")
         self._turn()
@@ -237,6 +245,15 @@ class BatchesTests(SynchronousTestCase):
         self.service.answers()
         self.successResultOf(stopping)
         self.successResultOf(asking)
+
+    def test_stops_when_those_who_waited_have_their_answers(self) -> None:
+        asking = self._ask("a")
+        self._turn()
+        stopping = self.batches.stop()
+        asking.addCallback(lambda _: self.assertNoResult(stopping))
+        self.service.answers()
+        self.successResultOf(asking)
+        self.successResultOf(stopping)
 
     def test_stops_at_once_where_nothing_is_under_way(self) -> None:
         self.successResultOf(self.batches.stop())
