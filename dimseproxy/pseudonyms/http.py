@@ -15,10 +15,10 @@ from attrs import field, frozen
 from OpenSSL import SSL
 from service_identity import VerificationError
 from treq.client import HTTPClient
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 from twisted.internet.error import ConnectError, ConnectionClosed, DNSLookupError, TimeoutError
-from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
+from twisted.internet.interfaces import IConsumer, IReactorTime, IStreamClientEndpoint
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.ssl import Certificate, trustRootFromCertificates
 from twisted.python.failure import Failure
@@ -34,7 +34,7 @@ from twisted.web.client import (
 )
 from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
-from twisted.web.iweb import IAgentEndpointFactory, IResponse
+from twisted.web.iweb import IAgentEndpointFactory, IBodyProducer, IResponse
 from zope.interface import implementer
 
 from dimseproxy.pseudonyms.interfaces import SourceRefused, SourceUnavailable
@@ -84,7 +84,8 @@ class Http:
         # Our own attempts are counted and have a deadline.
         self._pool.retryAutomatically = False
         endpoints = _Endpoints(reactor, BrowserLikePolicyForHTTPS(_authorities(ca)))
-        self._client = HTTPClient(Agent.usingEndpointFactory(reactor, endpoints, self._pool))
+        agent = Agent.usingEndpointFactory(reactor, endpoints, self._pool)
+        self._client = HTTPClient(agent, data_to_body_producer=_Whole)
 
     def request(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, seconds: float
@@ -151,6 +152,31 @@ class _Quiet:
     def connect(self, protocolFactory: Any) -> Deferred[Any]:
         protocolFactory.noisy = False
         return self.endpoint.connect(protocolFactory)
+
+
+@implementer(IBodyProducer)
+class _Whole:
+    """
+    A request's body that leaves with its headers.  Twisted's own producer gives way to others after them: where these
+    are busy with the last answer, the service would wait for as long.
+    """
+
+    def __init__(self, body: bytes) -> None:
+        self.length = len(body)
+        self._body = body
+
+    def startProducing(self, consumer: IConsumer) -> Deferred[None]:
+        consumer.write(self._body)
+        return succeed(None)
+
+    def pauseProducing(self) -> None:
+        """All of it is written."""
+
+    def resumeProducing(self) -> None:
+        """All of it is written."""
+
+    def stopProducing(self) -> None:
+        """All of it is written."""
 
 
 class _Body(Protocol):
