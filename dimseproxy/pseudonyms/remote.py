@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import traceback
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from enum import Enum
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from attrs import field, frozen
-from twisted.internet.defer import Deferred, fail, succeed
+from attrs import define, field
+from twisted.internet.defer import Deferred, execute, fail
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from zope.interface import Attribute, Interface, implementer
@@ -29,6 +29,8 @@ from dimseproxy.pseudonyms.interfaces import IPseudonyms, Pseudonyms, SourceRefu
 from dimseproxy.pseudonyms.validity import Use, fault_of_original, fault_of_pseudonym, use_of
 
 log = Logger()
+
+_Made = TypeVar("_Made")
 
 #: Nobody's pseudonym: asked for at the start, to learn whether a domain exists.
 PROBE: Final = "dimseproxy-start"
@@ -77,15 +79,20 @@ class IDialect(Interface):
         """
 
 
-@frozen(eq=False)
+@define(eq=False)
 class Group:
     """
     Values that may be asked for together.  There is one of each: they are compared by identity, many times a data set.
+
+    @ivar reverse: the group of the answers to this.
+    @ivar beside: the groups of its direction whose values may be its own: UIDs are of one name space.
     """
 
     direction: Direction
     domain: str
     use: Use
+    reverse: Group = field(init=False, repr=False)
+    beside: tuple[Group, ...] = field(init=False, repr=False)
     _prefix: str = field(init=False, repr=False)
 
     @_prefix.default
@@ -100,37 +107,22 @@ class Group:
         return self._prefix + value
 
 
-class _Groups:
-    """
-    The groups of a service, by direction and kind; kinds of one domain and use share theirs.
-
-    @ivar reverse: the group of the answers to a group.
-    @ivar beside: the groups of the direction of a group whose values may be its own: UIDs are of one name space.
-    """
-
-    def __init__(self, domains: Mapping[Kind, str]) -> None:
-        pairs: dict[tuple[str, Use], dict[Direction, Group]] = {}
-        self.reverse: dict[Group, Group] = {}
-        self._of: dict[Direction, dict[Kind, Group]] = {direction: {} for direction in Direction}
-        for kind, domain in domains.items():
-            use = use_of(kind)
-            pair = pairs.get((domain, use))
-            if pair is None:
-                pair = pairs[domain, use] = {each: Group(each, domain, use) for each in Direction}
-                there, back = pair.values()
-                self.reverse |= {there: back, back: there}
-            for direction, group in pair.items():
-                self._of[direction][kind] = group
-        self.beside: dict[Group, tuple[Group, ...]] = {
-            group: tuple(each for each in self.reverse if each.direction is group.direction and each.use is group.use)
-            if group.use is Use.UID
-            else (group,)
-            for group in self.reverse
-        }
-
-    def of(self, direction: Direction) -> Mapping[Kind, Group]:
-        """The groups of a direction, by kind."""
-        return self._of[direction]
+def _groups(domains: Mapping[Kind, str]) -> Mapping[Direction, Mapping[Kind, Group]]:
+    """The groups of a service, by direction and kind; kinds of one domain and use share theirs."""
+    pairs: dict[tuple[str, Use], dict[Direction, Group]] = {}
+    found: dict[Direction, dict[Kind, Group]] = {direction: {} for direction in Direction}
+    for kind, domain in domains.items():
+        use = use_of(kind)
+        pair = pairs.setdefault((domain, use), {each: Group(each, domain, use) for each in Direction})
+        for direction, group in pair.items():
+            found[direction][kind] = group
+    for pair in pairs.values():
+        there, back = pair.values()
+        there.reverse, back.reverse = back, there
+        for direction, group in pair.items():
+            uids = tuple(each[direction] for (_, use), each in pairs.items() if use is Use.UID)
+            group.beside = uids if group.use is Use.UID else (group,)
+    return found
 
 
 @implementer(IPseudonyms)
@@ -162,7 +154,7 @@ class RemotePseudonyms:
         self._service = service
         self._dialect = dialect
         self._domains = tuple(dict.fromkeys(domains.values()))
-        self._groups = _Groups(domains)
+        self._groups = _groups(domains)
         #: Of the domains that were looked at: whether they may take originals for one that differ in case only.
         self._ignores_case: dict[str, bool] = {}
         self._cache: Cache[str, str] = Cache(clock.seconds, 2 * cache_entries, cache_seconds)
@@ -177,12 +169,12 @@ class RemotePseudonyms:
         return self._batches.stop().addCallback(lambda _: self._http.stop())
 
     def pseudonyms_of(self, originals: Collection[Identity]) -> Deferred[Pseudonyms]:
-        return self._answers(Direction.PSEUDONYMS, originals).addCallback(_complete)
+        return self._answers(Direction.PSEUDONYMS, originals, _complete)
 
     def originals_of(self, pseudonyms: Collection[Identity]) -> Deferred[Mapping[Identity, str]]:
         # What cannot be a pseudonym is nobody's, and a service may refuse a whole batch for it.
         possible = [each for each in pseudonyms if fault_of_pseudonym(use_of(each.kind), each.value) is None]
-        return self._answers(Direction.ORIGINALS, possible).addCallback(_known)
+        return self._answers(Direction.ORIGINALS, possible, _known)
 
     async def _start(self) -> None:
         try:
@@ -230,25 +222,27 @@ class RemotePseudonyms:
         if isinstance(refusal, SourceRefused):
             log.warn("the pseudonym service gives no originals of {domain}: {error}", domain=domain, error=str(refusal))
 
-    def _answers(self, direction: Direction, asked: Collection[Identity]) -> Deferred[dict[Identity, str | None]]:
-        """What is known of identities; fails with the first refusal."""
+    def _answers(
+        self, direction: Direction, asked: Collection[Identity], made: Callable[[Mapping[Identity, str | None]], _Made]
+    ) -> Deferred[_Made]:
+        """What is made of what is known of identities; fails with the first refusal."""
         answers: dict[Identity, str | None] = {}
         wanted: dict[tuple[Group, str], list[Identity]] = {}
-        groups = self._groups.of(direction)
+        groups = self._groups[direction]
         for identity in asked:
-            group = groups.get(identity.kind)
+            kind, value = identity
+            group = groups.get(kind)
             if group is None:
-                return fail(SourceRefused(f"there is no domain for {identity.kind.value}"))
-            key = (group, identity.value)
-            known = self._cache.get(group.key(identity.value))
+                return fail(SourceRefused(f"there is no domain for {kind.value}"))
+            known = self._cache.get(group.key(value))
             if known is not None:
                 answers[identity] = known
             else:
-                wanted.setdefault(key, []).append(identity)
+                wanted.setdefault((group, value), []).append(identity)
         if not wanted:
-            return succeed(answers)
+            return execute(made, answers)
 
-        def add(outcomes: Mapping[tuple[Group, str], Outcome]) -> dict[Identity, str | None]:
+        def add(outcomes: Mapping[tuple[Group, str], Outcome]) -> _Made:
             for key, identities in wanted.items():
                 outcome = outcomes[key]
                 if isinstance(outcome, SourceRefused):
@@ -256,7 +250,7 @@ class RemotePseudonyms:
                     raise SourceRefused(str(outcome))
                 for identity in identities:
                     answers[identity] = outcome
-            return answers
+            return made(answers)
 
         return self._batches.outcomes(wanted).addCallback(add)
 
@@ -343,7 +337,7 @@ class RemotePseudonyms:
             return fault
         if is_asked or self._is_original(group, outcome):
             return "is an original, too"
-        known = self._cache.get(self._groups.reverse[group].key(outcome))
+        known = self._cache.get(group.reverse.key(outcome))
         return "is another original's, too" if uses > 1 or known not in (None, value) else None
 
     def _is_original(self, group: Group, value: str) -> bool:
@@ -352,10 +346,10 @@ class RemotePseudonyms:
 
         @param group: of originals that are asked about.
         """
-        return any(self._cache.get(each.key(value)) is not None for each in self._groups.beside[group])
+        return any(self._cache.get(each.key(value)) is not None for each in group.beside)
 
     def _remember(self, group: Group, value: str, outcome: str) -> None:
-        reverse = self._groups.reverse[group]
+        reverse = group.reverse
         self._cache.put(group.key(value), outcome)
         if group.direction is Direction.PSEUDONYMS:
             self._cache.put(reverse.key(outcome), value)
@@ -371,8 +365,8 @@ class RemotePseudonyms:
 
     def _is_seen(self, group: Group, original: str) -> None:
         """Use an original no more as the pseudonym of somebody else."""
-        for each in self._groups.beside[group]:
-            owner = self._cache.get(self._groups.reverse[each].key(original))
+        for each in group.beside:
+            owner = self._cache.get(each.reverse.key(original))
             if owner is not None:
                 self._cache.forget(each.key(owner))
 
