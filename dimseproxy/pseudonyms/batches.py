@@ -105,6 +105,8 @@ class Batches(Generic[G]):
         self._waits = 0
         self._asked: dict[tuple[G, str], _Asked[G]] = {}
         self._calls = 0
+        #: Calls whose answers are about to be passed on.
+        self._passing_on = 0
         self._window: IDelayedCall | None = None
         #: What waits for an answer, in the order of the deadlines, and the call at the first of them: a timer for each
         #: question would cost as much as its answer.
@@ -143,8 +145,7 @@ class Batches(Generic[G]):
         """Take no more questions; fires when the last call has ended."""
         if self._stopped is None:
             self._stopped = Deferred()
-            if not self._calls and not self._waiting:
-                self._stopped.callback(None)
+            self._stop_if_idle()
         return self._stopped
 
     def _wait(self, key: tuple[G, str], question: _Question[G]) -> None:
@@ -173,8 +174,9 @@ class Batches(Generic[G]):
         self._call()
         self._stop_if_idle()
 
-    def _call(self) -> None:
-        """Begin as many calls as there may be."""
+    def _call(self) -> bool:
+        """Begin as many calls as there may be, and say whether any began."""
+        before = self._calls
         while self._waiting and self._calls < self._concurrency:
             group = next(iter(self._waiting))
             # Those who wait for another group have their turn before the rest of this one.
@@ -186,9 +188,11 @@ class Batches(Generic[G]):
                 self._calls += 1
                 asking = maybeDeferred(self._ask, group, values)
                 asking.addCallbacks(self._answered, self._failed, (group, values), {}, (group, values))
+        return self._calls > before
 
     def _stop_if_idle(self) -> None:
-        if self._stopped is not None and not self._stopped.called and not self._calls and not self._waiting:
+        is_idle = not (self._calls or self._waiting or self._passing_on)
+        if is_idle and self._stopped is not None and not self._stopped.called:
             self._stopped.callback(None)
 
     def _wanted(self, group: G, waiting: dict[str, list[_Question[G]]]) -> Iterator[str]:
@@ -203,12 +207,18 @@ class Batches(Generic[G]):
 
     def _answered(self, outcomes: Mapping[str, Outcome], group: G, values: tuple[str, ...]) -> None:
         ended = self._ended(group, values)
-        # The service works on the next call while those who waited for this one go on.
-        self._call()
-        for value, asked in ended:
-            outcome = outcomes[value] if value in outcomes else SourceRefused("the pseudonym service left a value out")
-            for question in (*asked.since_before, *asked.later):
-                question.answer((group, value), outcome)
+        if self._call():
+            # The service works on these calls while those who waited for the last one go on.  That may take them some
+            # milliseconds, and what is written leaves in the reactor's next turn: they go on in the one after it.
+            self._passing_on += 1
+            self._clock.callLater(0, self._clock.callLater, 0, self._passed_on, group, ended, outcomes)
+        else:
+            _pass_on(group, ended, outcomes)
+            self._stop_if_idle()
+
+    def _passed_on(self, group: G, ended: list[tuple[str, _Asked[G]]], outcomes: Mapping[str, Outcome]) -> None:
+        self._passing_on -= 1
+        _pass_on(group, ended, outcomes)
         self._stop_if_idle()
 
     def _failed(self, failure: Failure, group: G, values: tuple[str, ...]) -> None:
@@ -231,3 +241,11 @@ class Batches(Generic[G]):
         """A call is over: who waits for its values.  Who asks for one from now on starts a call of its own."""
         self._calls -= 1
         return [(value, self._asked.pop((group, value))) for value in values]
+
+
+def _pass_on(group: G, ended: list[tuple[str, _Asked[G]]], outcomes: Mapping[str, Outcome]) -> None:
+    """Answer those who waited for the values of a call."""
+    for value, asked in ended:
+        outcome = outcomes[value] if value in outcomes else SourceRefused("the pseudonym service left a value out")
+        for question in (*asked.since_before, *asked.later):
+            question.answer((group, value), outcome)

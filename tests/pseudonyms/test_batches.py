@@ -95,9 +95,23 @@ class BatchesTests(SynchronousTestCase):
         first = self._ask("abc")
         self._ask("defghi")
         self._turn()
-        first.addCallback(lambda _: len(self.service.calls))
         self.service.answers()
-        self.assertEqual(self.successResultOf(first), 3)
+        self.assertEqual(len(self.service.calls), 3)
+        self.assertNoResult(first)
+        self._turn()
+        self.successResultOf(first)
+
+    def test_a_stop_waits_for_those_who_go_on_after_the_next_call(self) -> None:
+        first = self._ask("abc")
+        rest = self._ask("defghi")
+        self._turn()
+        stopping = self.batches.stop()
+        for _ in range(3):
+            self.service.answers()
+        self.assertNoResult(stopping)
+        self._turn()
+        for asking in (first, rest, stopping):
+            self.successResultOf(asking)
 
     def test_makes_no_more_calls_at_once_than_it_may(self) -> None:
         self._ask("abcdefghijkl")
@@ -278,6 +292,7 @@ class BatchesTests(SynchronousTestCase):
         self._turn()
         while self.service.open:
             self.service.answers()
+        self._turn()
         for group, values, asking in asked:
             expected = {(group, value): value.upper() for value in values}
             self.assertEqual(self.successResultOf(asking), expected)
