@@ -168,6 +168,7 @@ class AnswerForm:
         self.key = key
         self.layout = layout
         self.common = shared(policy, Purpose.ANSWER)
+        self.kept_dates = tuple(place.tag for place in places if place.tag in self.common.kept_dates)
         self.level = Level(None, 0, 0, self.common.plans.top, layout.encoding, character_sets)
 
     @classmethod
@@ -209,11 +210,10 @@ class AnswerForm:
         # From `run` on, what there is up to `at` crosses as it is.
         at, run, size = 0, 0, len(answer)
         for start, header_length, length_at, unpack_from, is_kept, written, place in self._row:
-            begin = at + header_length
-            if begin > size or not starts(start, at):
+            if not starts(start, at) or size - at < header_length:
                 return None
             (length,) = unpack_from(answer, at + length_at)
-            end = begin + length
+            end = at + header_length + length
             if end > size or length & 1:
                 return None
             if place is not None or not is_kept:
@@ -317,7 +317,7 @@ class FilledForm:
         self.known.add_mapped(identity.value for _, _, identity in self.mapped)
         guard = self.known.guard()
         birth = self._text(PATIENT_BIRTH_DATE)
-        if birth and birth in map(self._text, self._form.common.kept_dates):
+        if birth and birth in map(self._text, self._form.kept_dates):
             # As `Pseudonymisation` has it: examined on the day of birth, and that date may cross.
             guard.forget(birth)
         return guard.search(pieces, self._ours)

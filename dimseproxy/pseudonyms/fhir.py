@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from twisted.internet.interfaces import IReactorTime
@@ -218,24 +218,28 @@ def parameters(resource: object) -> list[dict[str, Any]]:
     return found
 
 
-def by_name(each: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+def by_name(each: object) -> dict[str, dict[str, Any]]:
     """
     Parameters, or parts of one, by their names: their order means nothing.
 
+    @param each: a list; of anything else, and of what else it holds, nothing is in the answer.
     @raise SourceRefused: two have one name, so that one of them would be believed by chance.
     """
     found: dict[str, dict[str, Any]] = {}
+    if not isinstance(each, list):
+        return found
     for one in each:
-        name = one.get("name")
-        if not isinstance(name, str) or name in found:
-            raise SourceRefused("the pseudonym service answers with broken Parameters")
-        found[name] = one
+        if isinstance(one, dict):
+            name = one.get("name")
+            if not isinstance(name, str) or name in found:
+                raise SourceRefused("the pseudonym service answers with broken Parameters")
+            found[name] = one
     return found
 
 
 def parts(parameter: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """The parts of a parameter by their names; empty where it has none; raises as `by_name`."""
-    return by_name(_dicts(parameter.get("part")))
+    return by_name(parameter.get("part"))
 
 
 def text(parameter: Mapping[str, Any] | None) -> str | None:
