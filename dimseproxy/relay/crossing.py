@@ -30,7 +30,7 @@ from dimseproxy.relay.privacy import Privacy
 #: What may wait on its way across before the sender is made to wait: a read or two, or this many messages, which want
 #: more pseudonyms than a service is asked for at once.
 MAX_HELD_OCTETS: Final = 1024 * 1024
-MAX_HELD_MESSAGES: Final = 256
+MAX_HELD_MESSAGES: Final = 512
 _SEVERAL: Final = 2
 
 _RETRIEVES: Final = frozenset((CommandField.C_FIND_RQ, CommandField.C_MOVE_RQ, CommandField.C_GET_RQ))
