@@ -6,7 +6,7 @@ from pathlib import Path
 
 from attrs import frozen
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, MRImageStorage, generate_uid
+from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
 from bench import ct_head
 
@@ -33,7 +33,7 @@ class Workload:
         """Write the objects as files into a new directory beneath ``parent``, and return it."""
         directory = parent / self.name.replace(" ", "-").replace("'", "")
         directory.mkdir(parents=True)
-        study, series = generate_uid(), generate_uid()
+        study, series = new_uid(), new_uid()
         # Not all zero, so that nothing on the way can be clever about it; the same in all, for speed.
         pixels = bytes(range(256)) * (self.pixel_bytes // 256)
         for index in range(self.objects):
@@ -54,11 +54,19 @@ FULL_CT = Workload("300 CT of 512 KiB with a scanner's head", 300, 512 * KIB, ha
 SMALL = Workload("500 small objects", 500, 12 * KIB)
 
 
+def new_uid() -> str:
+    """One that nobody has seen, with room for a number behind it."""
+    return str(generate_uid(prefix=None))
+
+
 def new_object(study: str, series: str, index: int, pixels: bytes) -> Dataset:
-    """An image with what the standard requires of it: a CT, or where it is small, an MR."""
+    """An image with what the standard requires of it: a CT, or where it is small, an MR.
+
+    The instances of a series are numbered, as those of scanners are.
+    """
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = CTImageStorage if len(pixels) >= 64 * KIB else MRImageStorage
-    meta.MediaStorageSOPInstanceUID = generate_uid()
+    meta.MediaStorageSOPInstanceUID = UID(f"{series}.{index + 1}")
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     data_set = Dataset()
     data_set.file_meta = meta
