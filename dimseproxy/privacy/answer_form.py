@@ -35,6 +35,7 @@ from dimseproxy.errors import LocalProtocolError, OperationRefused
 from dimseproxy.privacy import dates, values
 from dimseproxy.privacy.guard import Known, Search
 from dimseproxy.privacy.identity import Identity, Kind, is_identifying
+from dimseproxy.privacy.noted import PIXEL_DATA_PROVIDER_URL
 from dimseproxy.privacy.plans import GUARDED, PATIENT_BIRTH_DATE, PATIENT_ID, action_of, settle
 from dimseproxy.privacy.policy import Action, Policy
 from dimseproxy.privacy.pseudonymisation import Purpose, Shared, move, shared
@@ -188,7 +189,8 @@ class AnswerForm:
             if at > len(answer):
                 return None
             if header.tag == SPECIFIC_CHARACTER_SET:
-                if header.length > values.MAX_CHARACTER_SETS:
+                if header.length > values.MAX_CHARACTER_SETS or any(place.is_read for place in places):
+                    # What stands before it is of another character set.
                     return None
                 level.note(header.tag, answer[at - header.length : at])
                 place = _fixed(header, answer[begin:at], common)
@@ -439,6 +441,9 @@ def _place(header: _Header, start: bytes, policy: Policy, common: Shared, level:
     action = Action.REMOVE if tag >> 16 & 1 else action_of(plan, tag)
     if treatment is Treatment.KEEP:
         return place(Becomes.KEPT)
+    if tag == PIXEL_DATA_PROVIDER_URL and treatment is Treatment.EDIT:
+        # An address refuses the data set.
+        return None
     if treatment is Treatment.DROP or action is Action.REMOVE:
         return place(Becomes.SETTLED)
     if action is Action.KEEP:

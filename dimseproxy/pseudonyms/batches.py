@@ -107,6 +107,7 @@ class Batches(Generic[G]):
         self._calls = 0
         #: Calls whose answers are about to be passed on.
         self._passing_on = 0
+        self._is_calling = False
         self._window: IDelayedCall | None = None
         #: What waits for an answer, in the order of the deadlines, and the call at the first of them: a timer for each
         #: question would cost as much as its answer.
@@ -129,8 +130,7 @@ class Batches(Generic[G]):
             return fail(SourceUnavailable("too much waits for the pseudonym service already"))
         question: _Question[G] = _Question(len(wanted), self._clock.seconds() + self._limit, self._is_over)
         self._open[question] = None
-        if self._look is None:
-            self._look = self._clock.callLater(self._limit, self._look_for_late)
+        self._look_at_deadline()
         for key in wanted:
             asked = self._asked.get(key)
             if asked is not None:
@@ -161,13 +161,17 @@ class Batches(Generic[G]):
             self._look.cancel()
             self._look = None
 
+    def _look_at_deadline(self) -> None:
+        if self._open and self._look is None:
+            left = next(iter(self._open)).until - self._clock.seconds()
+            self._look = self._clock.callLater(max(left, 0.0), self._look_for_late)
+
     def _look_for_late(self) -> None:
         self._look = None
         now = self._clock.seconds()
         for question in list(takewhile(lambda each: each.until <= now, self._open)):
             question.fail(SourceUnavailable(f"the pseudonym service did not answer within {self._limit:g} s"))
-        if self._open and self._look is None:
-            self._look = self._clock.callLater(next(iter(self._open)).until - now, self._look_for_late)
+        self._look_at_deadline()
 
     def _window_ends(self) -> None:
         self._window = None
@@ -176,19 +180,25 @@ class Batches(Generic[G]):
 
     def _call(self) -> bool:
         """Begin as many calls as there may be, and say whether any began."""
-        before = self._calls
-        while self._waiting and self._calls < self._concurrency:
-            group = next(iter(self._waiting))
-            # Those who wait for another group have their turn before the rest of this one.
-            waiting = self._waiting.pop(group)
-            values = tuple(islice(self._wanted(group, waiting), self._size))
-            if waiting:
-                self._waiting[group] = waiting
-            if values:
-                self._calls += 1
-                asking = maybeDeferred(self._ask, group, values)
-                asking.addCallbacks(self._answered, self._failed, (group, values), {}, (group, values))
-        return self._calls > before
+        if self._is_calling:
+            # A call that ended at once: whoever began it goes on.
+            return False
+        self._is_calling, has_begun = True, False
+        try:
+            while self._waiting and self._calls < self._concurrency:
+                group = next(iter(self._waiting))
+                # Those who wait for another group have their turn before the rest of this one.
+                waiting = self._waiting.pop(group)
+                values = tuple(islice(self._wanted(group, waiting), self._size))
+                if waiting:
+                    self._waiting[group] = waiting
+                if values:
+                    self._calls, has_begun = self._calls + 1, True
+                    asking = maybeDeferred(self._ask, group, values)
+                    asking.addCallbacks(self._answered, self._failed, (group, values), {}, (group, values))
+        finally:
+            self._is_calling = False
+        return has_begun
 
     def _stop_if_idle(self) -> None:
         is_idle = not (self._calls or self._waiting or self._passing_on)
@@ -207,18 +217,20 @@ class Batches(Generic[G]):
 
     def _answered(self, outcomes: Mapping[str, Outcome], group: G, values: tuple[str, ...]) -> None:
         ended = self._ended(group, values)
+        self._passing_on += 1
         if self._call():
             # The service works on these calls while those who waited for the last one go on.  That may take them some
             # milliseconds, and what is written leaves in the reactor's next turn: they go on in the one after it.
-            self._passing_on += 1
             self._clock.callLater(0, self._clock.callLater, 0, self._passed_on, group, ended, outcomes)
         else:
-            _pass_on(group, ended, outcomes)
-            self._stop_if_idle()
+            self._passed_on(group, ended, outcomes)
 
     def _passed_on(self, group: G, ended: list[tuple[str, _Asked[G]]], outcomes: Mapping[str, Outcome]) -> None:
+        for value, asked in ended:
+            outcome = outcomes[value] if value in outcomes else SourceRefused("the pseudonym service left a value out")
+            for question in (*asked.since_before, *asked.later):
+                question.answer((group, value), outcome)
         self._passing_on -= 1
-        _pass_on(group, ended, outcomes)
         self._stop_if_idle()
 
     def _failed(self, failure: Failure, group: G, values: tuple[str, ...]) -> None:
@@ -241,11 +253,3 @@ class Batches(Generic[G]):
         """A call is over: who waits for its values.  Who asks for one from now on starts a call of its own."""
         self._calls -= 1
         return [(value, self._asked.pop((group, value))) for value in values]
-
-
-def _pass_on(group: G, ended: list[tuple[str, _Asked[G]]], outcomes: Mapping[str, Outcome]) -> None:
-    """Answer those who waited for the values of a call."""
-    for value, asked in ended:
-        outcome = outcomes[value] if value in outcomes else SourceRefused("the pseudonym service left a value out")
-        for question in (*asked.since_before, *asked.later):
-            question.answer((group, value), outcome)

@@ -28,7 +28,7 @@ MODALITIES, INSTITUTION, REFERRING, DESCRIPTION = 0x00080061, 0x00080080, 0x0008
 PROCEDURE_CODES, PRIVATE_CREATOR, PRIVATE = 0x00081032, 0x00090010, 0x00091001
 NAME, PATIENT, BIRTH_DATE, SEX, AGE = 0x00100010, 0x00100020, 0x00100030, 0x00100040, 0x00101010
 OTHER_IDS, COMMENTS, STUDY, STUDY_ID, INSTANCES = 0x00101000, 0x00104000, 0x0020000D, 0x00200010, 0x00201208
-UNKNOWN = 0x00080003
+UNKNOWN, PROVIDER_URL = 0x00080003, 0x00287FE0
 
 Values = Mapping[int, bytes]
 
@@ -70,6 +70,7 @@ POLICIES: Final = (
     compile_policy(options=("retain-uids", "retain-patient-characteristics"), private_attributes="keep"),
     compile_policy(keep=(STUDY_DATE, BIRTH_DATE), replace={NAME: "Nobody", INSTITUTION: "Häuser"}),
     compile_policy(profile="none", pseudonymise=(ACCESSION, OTHER_IDS, COMMENTS), replace={PATIENT: "Someone"}),
+    compile_policy(profile="none", pseudonymise=(UNKNOWN, PROVIDER_URL, NAME), guard="warn"),
 )
 
 
@@ -211,6 +212,17 @@ class FormTests(SynchronousTestCase):
             )
             self.assertIsNone(forms.fill_in(data))
 
+    def test_an_address_of_pixel_data_is_refused_as_usual(self) -> None:
+        policy = compile_policy(profile="none", pseudonymise=(PROVIDER_URL,))
+        data = element(PROVIDER_URL, b"http://pacs/PAT-4711", EXPLICIT)
+        self.assertIsNone(AnswerForms(policy, EXPLICIT, KEY, Limits()).fill_in(data))
+        self.assertIsInstance(usual(data, policy, EXPLICIT), str)
+
+    def test_what_is_read_before_the_character_set_is_the_rewriters(self) -> None:
+        policy = compile_policy(profile="none", pseudonymise=(UNKNOWN,))
+        data = element(UNKNOWN, "Müller".encode() + b" ", EXPLICIT, "LO") + data_of({CHARACTER_SET: b"ISO_IR 192"})
+        self.assertIsNone(AnswerForms(policy, EXPLICIT, KEY, Limits()).fill_in(data))
+
     def test_what_is_dropped_may_be_private(self) -> None:
         for vr in ("LO", "UN"):
             data = b"".join(
@@ -273,7 +285,7 @@ TEXTS = st.one_of(
 )
 TAGS: Final = (
     *(STUDY_DATE, STUDY_TIME, ACCESSION, MODALITIES, INSTITUTION, REFERRING, DESCRIPTION, PROCEDURE_CODES),
-    *(NAME, PATIENT, BIRTH_DATE, SEX, AGE, OTHER_IDS, COMMENTS, STUDY, STUDY_ID, INSTANCES, UNKNOWN),
+    *(NAME, PATIENT, BIRTH_DATE, SEX, AGE, OTHER_IDS, COMMENTS, STUDY, STUDY_ID, INSTANCES, UNKNOWN, PROVIDER_URL),
 )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -229,6 +229,41 @@ class BatchesTests(SynchronousTestCase):
         self._turn()
         self.clock.advance(10.0)
         self.failureResultOf(asking, SourceUnavailable)
+
+    def test_who_asks_again_when_it_is_too_late_delays_nobody_elses_deadline(self) -> None:
+        again: list[Deferred[Mapping[Key, Outcome]]] = []
+        self._ask("a").addErrback(lambda _: again.append(self._ask("b")))
+        self.clock.advance(1.0)
+        asking = self._ask("c")
+        self.clock.pump((9.0, 1.0))
+        self.failureResultOf(asking, SourceUnavailable)
+        self.assertNoResult(again[0])
+        self.clock.advance(9.0)
+        self.failureResultOf(again[0], SourceUnavailable)
+
+    def test_no_timer_is_left_when_all_have_their_answers(self) -> None:
+        asking = self._ask("a")
+        self._turn()
+        self.service.answers()
+        self.successResultOf(asking)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_very_many_calls_may_end_at_once(self) -> None:
+        for ask in (self._refused_at_once, self._answered_at_once):
+            batches: Batches[str] = Batches(self.clock, ask, size=1, concurrency=1, seconds=10.0, most_waiting=10_000)
+            asked = [batches.outcomes([("g", str(number))]) for number in range(3000)]
+            stopping = batches.stop()
+            self._turn()
+            self.assertTrue(all(asking.called for asking in asked))
+            self.successResultOf(stopping)
+            for asking in asked:
+                asking.addErrback(lambda _: None)
+
+    def _refused_at_once(self, group: str, values: tuple[str, ...]) -> Deferred[Mapping[str, Outcome]]:
+        return fail(SourceUnavailable("away"))
+
+    def _answered_at_once(self, group: str, values: tuple[str, ...]) -> Deferred[Mapping[str, Outcome]]:
+        return succeed({value: value.upper() for value in values})
 
     def test_what_nobody_waits_for_is_not_asked(self) -> None:
         self._ask("abcdef")
