@@ -22,7 +22,6 @@ from dimseproxy.dataset.encoding import Encoding
 from dimseproxy.dataset.frames import BEFORE_DATA_SETS, FIRST_DELIMITER, Layout, layout_of
 from dimseproxy.dataset.scanner import FIRST_PRIVATE_GROUP
 from dimseproxy.dataset.vr import (
-    FORMS,
     HEADER_LENGTHS,
     NAMES,
     NOTABLE,
@@ -35,7 +34,7 @@ from dimseproxy.errors import LocalProtocolError, OperationRefused
 from dimseproxy.privacy import dates, values
 from dimseproxy.privacy.guard import Known, Search
 from dimseproxy.privacy.identity import Identity, Kind, is_identifying
-from dimseproxy.privacy.noted import PIXEL_DATA_PROVIDER_URL
+from dimseproxy.privacy.noted import PIXEL_DATA_PROVIDER_URL, Noted
 from dimseproxy.privacy.plans import GUARDED, PATIENT_BIRTH_DATE, PATIENT_ID, action_of, settle
 from dimseproxy.privacy.policy import Action, Policy
 from dimseproxy.privacy.pseudonymisation import Purpose, Shared, move, shared
@@ -66,9 +65,9 @@ class Place:
     A place in a form, for an element.
 
     @ivar start: how the element begins: its tag and VR, or all of it where it is the same each time.
-    @ivar header: how it is written, up to its length.
-    @ivar header_length: with its length, in bytes.
-    @ivar length: how that is written.
+    @ivar header_length: in bytes.
+    @ivar length_at: where in it the length of the value is, and ...
+    @ivar length: ... how that is written.
     @ivar written: what is written where it is settled.
     @ivar kind: of its value, where that is mapped.
     @ivar read_as: the VR that the value is read as, likewise.
@@ -80,8 +79,8 @@ class Place:
     tag: int
     vr: str
     start: bytes = field(repr=False)
-    header: bytes = field(repr=False)
     header_length: int
+    length_at: int
     length: Struct = field(repr=False)
     becomes: Becomes
     written: bytes = field(default=b"", repr=False)
@@ -95,12 +94,6 @@ class Place:
     def is_read(self) -> bool:
         """Whether its value says anything."""
         return self.is_guarded or self.is_noted or self.becomes in (Becomes.MAPPED, Becomes.MOVED)
-
-    def with_value(self, value: bytes) -> bytes:
-        """The element with a value that is not padded."""
-        if len(value) & 1:
-            value += FORMS[self.vr][2]
-        return self.header + self.length.pack(len(value)) + value
 
 
 class AnswerForms:
@@ -116,7 +109,7 @@ class AnswerForms:
         self._policy = policy
         self._encoding = encoding
         self._key = key
-        self._longest = 0 if encoding.is_deflated else min(MAX_LENGTH, limits.head // _COST, limits.edited_value)
+        self._longest = min(MAX_LENGTH, limits.head // _COST, limits.edited_value)
         self._forms: list[AnswerForm] = []
         self._misses = 0
         #: At how many misses a form is worked out.
@@ -129,7 +122,7 @@ class AnswerForms:
         @param answer: all of it.
         @return: None where it is the rewriter's.
         """
-        if len(answer) > self._longest:
+        if self._encoding.is_deflated or len(answer) > self._longest:
             return None
         for form in self._forms:
             filled = form.fill_in(answer)
@@ -160,7 +153,7 @@ class AnswerForm:
         #: A place as it is gone through; without itself where its value says nothing.
         self._row = [
             (
-                *(place.start, place.header_length, len(place.header), place.length.unpack_from),
+                *(place.start, place.header_length, place.length_at, place.length.unpack_from),
                 *(place.becomes is Becomes.KEPT, place.written, place if place.is_read else None),
             )
             for place in places
@@ -169,7 +162,6 @@ class AnswerForm:
         self.key = key
         self.layout = layout
         self.common = shared(policy, Purpose.ANSWER)
-        self.kept_dates = tuple(place.tag for place in places if place.tag in self.common.kept_dates)
         self.level = Level(None, 0, 0, self.common.plans.top, layout.encoding, character_sets)
 
     @classmethod
@@ -240,8 +232,8 @@ class FilledForm:
 
     @ivar pieces: what is written; in the places of mapped and moved elements not yet.
     @ivar mapped: their places among the pieces, and their originals.
-    @ivar moved: their places, and the dates as they came.
-    @ivar noted: values that something else depends on, by tag.
+    @ivar moved: their places, and the dates.
+    @ivar noted: elements that something else depends on.
     @ivar overlay: an answer has no pixels.
     """
 
@@ -251,8 +243,8 @@ class FilledForm:
     def __init__(self, form: AnswerForm) -> None:
         self.pieces: list[bytes] = []
         self.mapped: list[tuple[int, Place, Identity]] = []
-        self.moved: list[tuple[int, Place, bytes]] = []
-        self.noted: dict[int, bytes] = {}
+        self.moved: list[tuple[int, Element]] = []
+        self.noted = Noted()
         self.known = Known(form.common.own_texts)
         self.is_complete = False
         self._form = form
@@ -269,7 +261,7 @@ class FilledForm:
         pieces, value, character_sets = self.pieces, element[place.header_length :], self._form.level.character_sets
         becomes, written = place.becomes, place.written
         if place.is_noted:
-            self.noted[place.tag] = value
+            self.noted[place.tag] = self._element(place, value)
         if place.is_guarded:
             self.known.add(place.tag, value, character_sets)
         if becomes is Becomes.MAPPED:
@@ -284,11 +276,14 @@ class FilledForm:
             else:
                 written = element
         elif becomes is Becomes.MOVED:
-            self.moved.append((len(pieces), place, value))
+            self.moved.append((len(pieces), self._element(place, value)))
         elif becomes is Becomes.KEPT:
             written = element
         pieces.append(written)
         return True
+
+    def _element(self, place: Place, value: bytes) -> Element:
+        return Element(place.tag, place.vr, value, self._form.level, place.vr)
 
     # The editor
 
@@ -300,13 +295,15 @@ class FilledForm:
         raise LocalProtocolError("an answer of a form is answered at once")
 
     def resolve(self, pseudonyms: Mapping[Identity, str], budget: int | None = None) -> bool:
-        pieces = self.pieces
+        pieces, written = self.pieces, self._form.layout.written
         for index, place, identity in self.mapped:
             pseudonym = pseudonyms.get(identity)
             if pseudonym is None:
                 raise OperationRefused(Status.PROCESSING_FAILURE, "a pseudonym is missing")
             values.check_pseudonym(place.pseudonym_vr, pseudonym)
-            pieces[index] = place.with_value(pseudonym.encode("ascii"))
+            element = self._element(place, b"")
+            element.replace(pseudonym.encode("ascii"))
+            pieces[index] = written(element)
             self._ours.append(pseudonym)
         if self.moved:
             self._move()
@@ -318,30 +315,16 @@ class FilledForm:
             return None
         self.known.add_mapped(identity.value for _, _, identity in self.mapped)
         guard = self.known.guard()
-        birth = self._text(PATIENT_BIRTH_DATE)
-        if birth and birth in map(self._text, self._form.kept_dates):
-            # As `Pseudonymisation` has it: examined on the day of birth, and that date may cross.
-            guard.forget(birth)
+        if self.noted.is_born_on(self._form.common.kept_dates):
+            guard.forget(self.noted.text(PATIENT_BIRTH_DATE))
         return guard.search(pieces, self._ours)
 
     def _move(self) -> None:
-        form = self._form
-        patient = self._patient()
-        days = dates.shift_days(form.key, patient, *form.policy.shift_days) if patient else None
-        for index, place, value in self.moved:
-            element = Element(place.tag, place.vr, value, form.level, place.vr)
-            self.known.days.update(move(element, days, form.policy.rule(place.tag).fallback))
+        form, patient = self._form, self.noted.identity(PATIENT_ID)
+        days = None if patient is None else dates.shift_days(form.key, patient, *form.policy.shift_days)
+        for index, element in self.moved:
+            self.known.days.update(move(element, days, form.policy.rule(element.tag).fallback))
             self.pieces[index] = form.layout.written(element)
-
-    def _patient(self) -> str:
-        """The original Patient ID; empty where there is none, or it is not readable."""
-        try:
-            return values.texts_of(self.noted.get(PATIENT_ID, b""), "LO", self._form.level.character_sets)[0]
-        except values.Unreadable:
-            return ""
-
-    def _text(self, tag: int) -> str:
-        return self.noted.get(tag, b"").decode("latin-1").strip(" \0")
 
     # The rewriter
 
@@ -420,8 +403,8 @@ def _fixed(header: _Header, raw: bytes, common: Shared) -> Place | None:
     """The place of an element that crosses and may not differ; None where it does not cross."""
     if common.plans.top[header.tag] is not Treatment.KEEP:
         return None
-    start = raw[: header.start_length]
-    return Place(header.tag, header.vr, raw, start, header.header_length, header.length_format, Becomes.KEPT)
+    where = (header.header_length, header.start_length, header.length_format)
+    return Place(header.tag, header.vr, raw, *where, Becomes.KEPT)
 
 
 def _place(header: _Header, start: bytes, policy: Policy, common: Shared, level: Level) -> Place | None:
@@ -431,7 +414,7 @@ def _place(header: _Header, start: bytes, policy: Policy, common: Shared, level:
     def place(becomes: Becomes, written: bytes = b"") -> Place:
         is_seen = treatment is Treatment.EDIT
         return Place(
-            *(tag, vr, start, start, header.header_length, header.length_format, becomes, written),
+            *(tag, vr, start, header.header_length, header.start_length, header.length_format, becomes, written),
             is_guarded=is_seen and tag in GUARDED and action is not Action.KEEP,
             is_noted=is_seen and (tag in (PATIENT_ID, PATIENT_BIRTH_DATE) or tag in common.kept_dates),
         )

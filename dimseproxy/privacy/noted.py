@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from dimseproxy.dataset.element import Element
@@ -85,6 +86,11 @@ class Noted(dict[int, Element]):
             return values.texts_of(element.value, "LO", element.level.character_sets)[0] or None
         except values.Unreadable:
             return None
+
+    def is_born_on(self, kept: Iterable[int]) -> bool:
+        """Whether the patient was examined on the day of birth, as one of these dates says, which cross as they are."""
+        birth = self.text(PATIENT_BIRTH_DATE)
+        return birth != "" and birth in map(self.text, kept)
 
     def number(self, tag: int, default: int = 0) -> int:
         """A value of VR US."""

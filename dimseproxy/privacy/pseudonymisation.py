@@ -209,7 +209,7 @@ class Pseudonymisation:
     def guard(self) -> Guard:
         """What looks for the original values of this patient that were met so far."""
         guard = self._known.guard()
-        if self._keeps_birth_date():
+        if self._noted.is_born_on(self._kept_dates):
             guard.forget(self._noted.text(PATIENT_BIRTH_DATE))
         return guard
 
@@ -323,11 +323,6 @@ class Pseudonymisation:
                 return
         if burned_in.says_burned_in(sop_class, noted.text(BURNED_IN_ANNOTATION)):
             raise _refused("the object may show text that names somebody")
-
-    def _keeps_birth_date(self) -> bool:
-        """Whether the patient is examined on the day of birth, and the policy lets that date cross."""
-        birth = self._noted.text(PATIENT_BIRTH_DATE)
-        return birth != "" and birth in map(self._noted.text, self._kept_dates)
 
 
 def move(element: Element, days: int | None, fallback: Action) -> Iterable[str]:

@@ -128,7 +128,7 @@ class Batches(Generic[G]):
             return fail(SourceUnavailable("the proxy is stopping"))
         if self._waits + len(wanted) > self._most_waiting:
             return fail(SourceUnavailable("too much waits for the pseudonym service already"))
-        question: _Question[G] = _Question(len(wanted), self._clock.seconds() + self._limit, self._is_over)
+        question: _Question[G] = _Question(len(wanted), self._clock.seconds() + self._limit, self._close)
         self._open[question] = None
         self._look_at_deadline()
         for key in wanted:
@@ -155,7 +155,7 @@ class Batches(Generic[G]):
             self._waits += 1
         questions.append(question)
 
-    def _is_over(self, question: _Question[G]) -> None:
+    def _close(self, question: _Question[G]) -> None:
         del self._open[question]
         if not self._open and self._look is not None:
             self._look.cancel()

@@ -246,7 +246,8 @@ class FormTests(SynchronousTestCase):
             self.assertEqual(completed(filled), usual(data_of(answer), MOVED, EXPLICIT))
 
     def test_a_deflated_answer_is_the_rewriters(self) -> None:
-        self.assertIsNone(AnswerForms(LISTED, DEFLATED, KEY, Limits()).fill_in(data_of(ANSWER)))
+        for data in (data_of(ANSWER), b""):
+            self.assertIsNone(AnswerForms(LISTED, DEFLATED, KEY, Limits()).fill_in(data))
 
     def test_what_costs_more_than_it_may_is_the_rewriters(self) -> None:
         self.assertIsNone(AnswerForms(LISTED, EXPLICIT, KEY, Limits(head=1000)).fill_in(data_of(ANSWER)))

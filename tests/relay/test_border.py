@@ -15,7 +15,6 @@ from dimseproxy.dimse.command_set import CommandField, Element
 from dimseproxy.dimse.parts import Command, DataSetFragment, Part
 from dimseproxy.dimse.status import Status
 from dimseproxy.errors import AbortSource, AssociationAborted
-from dimseproxy.privacy import guard
 from dimseproxy.privacy.identifiers import Direction
 from dimseproxy.privacy.identity import Identity, Kind
 from dimseproxy.privacy.policy import compile_policy
@@ -488,27 +487,6 @@ class FlowTests(AtABorder):
         self.peer.ends()
         self.names.answers()
         self.assertEqual((self.peer.sent, self.user.heard), ([], []))
-
-    def test_a_long_head_is_scanned_in_slices(self) -> None:
-        item = b"\xfe\xff\x00\xe0\x0a\0\0\0" + b"\x28\x00\x02\x00\x02\0\0\0\1\0"
-        many = b"\x00\x52\x30\x92" + (len(item) * 10_000).to_bytes(4, "little") + item * 10_000
-        long = data_set({(0x0008, 0x0018): INSTANCE, (0x0010, 0x0020): PATIENT, (0x0020, 0x000D): STUDY}, many)
-        self.border.send(storing(1, long))
-        self.assertEqual(self.peer.sent, [])
-        self.clock.pump([0.0] * 10)
-        self.assertEqual(commands(self.peer.sent), ["C-STORE-RQ"])
-
-    def test_and_searched_in_slices(self) -> None:
-        self.patch(guard, "SLICE", 100_000)
-        # One element of an item, so that it is held without being edited.
-        value = b"\x28\x00\x06\x30" + (100_000).to_bytes(4, "little") + b"x" * 100_000
-        item = b"\xfe\xff\x00\xe0" + len(value).to_bytes(4, "little") + value
-        tail = b"\x28\x00\x00\x30" + len(item).to_bytes(4, "little") + item
-        long = data_set({(0x0008, 0x0018): INSTANCE, (0x0010, 0x0020): PATIENT, (0x0020, 0x000D): STUDY}, tail)
-        self.border.send(storing(1, long))
-        self.assertEqual(self.peer.sent, [])
-        self.clock.pump([0.0] * 10)
-        self.assertEqual(commands(self.peer.sent), ["C-STORE-RQ"])
 
     def test_an_echo_is_answered_beside_a_border(self) -> None:
         self.peer.hears(echo(1))
