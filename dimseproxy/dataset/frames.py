@@ -101,8 +101,16 @@ class Layout:
             if element.is_answered:
                 return b""
             raise OperationRefused(Status.PROCESSING_FAILURE, "an element that must be edited was not")
-        tag = element.tag
-        code, header_length, padding = FORMS.get(element.vr_out) or _unknown_form(element)
+        return self.encoded(element.tag, element.vr_out, value)
+
+    def encoded(self, tag: int, vr: str, value: bytes) -> bytes:
+        """
+        An element.
+
+        @param value: without padding.
+        @raise OperationRefused: for what is no VR.
+        """
+        code, header_length, padding = FORMS.get(vr) or _unknown_form(vr)
         if len(value) & 1:
             value += padding
         if self.encoding.is_implicit:
@@ -114,9 +122,9 @@ class Layout:
         return self.header.pack(tag >> 16, tag & 0xFFFF, code, 0) + self.long_length.pack(len(value)) + value
 
 
-def _unknown_form(element: Element) -> tuple[bytes, int, bytes]:
+def _unknown_form(vr: str) -> tuple[bytes, int, bytes]:
     """A VR that nobody knows has a length of 32 bits (PS3.5 7.1.2), and may be no text."""
-    code = element.vr_out.encode()
+    code = vr.encode()
     if not is_vr(code):
         raise OperationRefused(Status.PROCESSING_FAILURE, "element without a value representation")
     return code, 12, b"\0"

@@ -12,7 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum, auto
+from functools import cache
 from struct import Struct
+from struct import error as StructError
 from typing import Final
 
 from attrs import define, evolve, field, frozen
@@ -53,6 +55,8 @@ class Becomes(Enum):
     """What becomes of an element of a form."""
 
     KEPT = auto()
+    #: It crosses, and is the same in each answer.
+    FIXED = auto()
     #: The same is written for any value: nothing, a dummy, a text of the policy.
     SETTLED = auto()
     MAPPED = auto()
@@ -64,11 +68,9 @@ class Place:
     """
     A place in a form, for an element.
 
-    @ivar start: how the element begins: its tag and VR, or all of it where it is the same each time.
-    @ivar header_length: in bytes.
-    @ivar length_at: where in it the length of the value is, and ...
-    @ivar length: ... how that is written.
-    @ivar written: what is written where it is settled.
+    @ivar start: how the element begins: its tag and VR.
+    @ivar header: reads these, and the length of the value.
+    @ivar written: what is written where it is settled or fixed.
     @ivar kind: of its value, where that is mapped.
     @ivar read_as: the VR that the value is read as, likewise.
     @ivar pseudonym_vr: the VR that a pseudonym must fit.
@@ -79,9 +81,7 @@ class Place:
     tag: int
     vr: str
     start: bytes = field(repr=False)
-    header_length: int
-    length_at: int
-    length: Struct = field(repr=False)
+    header: Struct = field(repr=False)
     becomes: Becomes
     written: bytes = field(default=b"", repr=False)
     kind: Kind = Kind.OTHER
@@ -92,8 +92,8 @@ class Place:
 
     @property
     def is_read(self) -> bool:
-        """Whether its value says anything."""
-        return self.is_guarded or self.is_noted or self.becomes in (Becomes.MAPPED, Becomes.MOVED)
+        """Whether its value is looked at in each answer."""
+        return self.is_guarded or self.becomes not in (Becomes.KEPT, Becomes.SETTLED)
 
 
 class AnswerForms:
@@ -150,11 +150,13 @@ class AnswerForm:
     def __init__(
         self, places: Sequence[Place], policy: Policy, key: bytes, layout: Layout, character_sets: bytes
     ) -> None:
-        #: A place as it is gone through; without itself where its value says nothing.
+        self._places = places
+        #: A place as it is gone through: what reads its header, how it begins, how long the header is, what is written
+        #: where that is no matter of its value, and the place itself where its value says something.
         self._row = [
             (
-                *(place.start, place.header_length, place.length_at, place.length.unpack_from),
-                *(place.becomes is Becomes.KEPT, place.written, place if place.is_read else None),
+                *(place.header.unpack_from, place.start, place.header.size),
+                *(place.written if place.becomes is Becomes.SETTLED else None, place if place.is_read else None),
             )
             for place in places
         ]
@@ -177,7 +179,7 @@ class AnswerForm:
             if header is None or not last < header.tag < FIRST_DELIMITER:
                 return None
             begin, last = at, header.tag
-            at += header.header_length + header.length
+            at += header.form.size + header.length
             if at > len(answer):
                 return None
             if header.tag == SPECIFIC_CHARACTER_SET:
@@ -187,7 +189,7 @@ class AnswerForm:
                 level.note(header.tag, answer[at - header.length : at])
                 place = _fixed(header, answer[begin:at], common)
             else:
-                place = _place(header, answer[begin : begin + header.start_length], policy, common, level)
+                place = _place(header, policy, common, level)
             if place is None:
                 return None
             places.append(place)
@@ -199,31 +201,52 @@ class AnswerForm:
 
         @param answer: all of it.
         """
-        filled = FilledForm(self)
-        append, starts = filled.pieces.append, answer.startswith
+        filled = FilledForm(self, answer)
+        append, take = filled.pieces.append, filled.take
         # From `run` on, what there is up to `at` crosses as it is.
         at, run, size = 0, 0, len(answer)
-        for start, header_length, length_at, unpack_from, is_kept, written, place in self._row:
-            if not starts(start, at) or size - at < header_length:
-                return None
-            (length,) = unpack_from(answer, at + length_at)
-            end = at + header_length + length
-            if end > size or length & 1:
-                return None
-            if place is not None or not is_kept:
-                if run < at:
-                    append(answer[run:at])
-                run = end
-                if place is None:
-                    append(written)
-                elif not filled.take(place, answer[at:end]):
+        try:
+            for unpack_from, start, header_length, written, place in self._row:
+                begin, length = unpack_from(answer, at)
+                if begin != start or length & 1:
                     return None
-            at = end
+                end = at + header_length + length
+                if place is not None or written is not None:
+                    if run < at:
+                        append(answer[run:at])
+                    run = end
+                    if place is None:
+                        append(written or b"")
+                    elif not take(place, answer[at:end]):
+                        return None
+                at = end
+        except StructError:
+            # It ends within a header.
+            return None
         if at != size:
             return None
         if run < at:
             append(answer[run:at])
         return filled
+
+    def noted(self, answer: bytes) -> Noted:
+        """
+        The elements that something else depends on.
+
+        @param answer: of this form.
+        """
+        found, at = Noted(), 0
+        for place in self._places:
+            _, length = place.header.unpack_from(answer, at)
+            begin = at + place.header.size
+            at = begin + length
+            if place.is_noted:
+                found[place.tag] = self.element(place, answer[begin:at])
+        return found
+
+    def element(self, place: Place, value: bytes) -> Element:
+        """The element of a place."""
+        return Element(place.tag, place.vr, value, self.level, place.vr)
 
 
 class FilledForm:
@@ -233,21 +256,20 @@ class FilledForm:
     @ivar pieces: what is written; in the places of mapped and moved elements not yet.
     @ivar mapped: their places among the pieces, and their originals.
     @ivar moved: their places, and the dates.
-    @ivar noted: elements that something else depends on.
     @ivar overlay: an answer has no pixels.
     """
 
     overlay = None
     opaque = 0
 
-    def __init__(self, form: AnswerForm) -> None:
+    def __init__(self, form: AnswerForm, answer: bytes) -> None:
         self.pieces: list[bytes] = []
         self.mapped: list[tuple[int, Place, Identity]] = []
         self.moved: list[tuple[int, Element]] = []
-        self.noted = Noted()
         self.known = Known(form.common.own_texts)
         self.is_complete = False
         self._form = form
+        self._answer = answer
         self._is_asked = False
         self._ours: list[str] = []
         self._written: bytes | None = None
@@ -258,10 +280,8 @@ class FilledForm:
 
         @return: false where it is not what the form expects.
         """
-        pieces, value, character_sets = self.pieces, element[place.header_length :], self._form.level.character_sets
+        pieces, value, character_sets = self.pieces, element[place.header.size :], self._form.level.character_sets
         becomes, written = place.becomes, place.written
-        if place.is_noted:
-            self.noted[place.tag] = self._element(place, value)
         if place.is_guarded:
             self.known.add(place.tag, value, character_sets)
         if becomes is Becomes.MAPPED:
@@ -276,14 +296,13 @@ class FilledForm:
             else:
                 written = element
         elif becomes is Becomes.MOVED:
-            self.moved.append((len(pieces), self._element(place, value)))
+            self.moved.append((len(pieces), self._form.element(place, value)))
         elif becomes is Becomes.KEPT:
             written = element
+        elif becomes is Becomes.FIXED and element != written:
+            return False
         pieces.append(written)
         return True
-
-    def _element(self, place: Place, value: bytes) -> Element:
-        return Element(place.tag, place.vr, value, self._form.level, place.vr)
 
     # The editor
 
@@ -295,15 +314,13 @@ class FilledForm:
         raise LocalProtocolError("an answer of a form is answered at once")
 
     def resolve(self, pseudonyms: Mapping[Identity, str], budget: int | None = None) -> bool:
-        pieces, written = self.pieces, self._form.layout.written
+        pieces, encoded = self.pieces, self._form.layout.encoded
         for index, place, identity in self.mapped:
             pseudonym = pseudonyms.get(identity)
             if pseudonym is None:
                 raise OperationRefused(Status.PROCESSING_FAILURE, "a pseudonym is missing")
             values.check_pseudonym(place.pseudonym_vr, pseudonym)
-            element = self._element(place, b"")
-            element.replace(pseudonym.encode("ascii"))
-            pieces[index] = written(element)
+            pieces[index] = encoded(place.tag, place.vr, pseudonym.encode("ascii"))
             self._ours.append(pseudonym)
         if self.moved:
             self._move()
@@ -311,16 +328,21 @@ class FilledForm:
         return False
 
     def search(self, pieces: Iterable[bytes | memoryview]) -> Search | None:
-        if self._form.policy.guard == "off":
+        form = self._form
+        if form.policy.guard == "off":
             return None
-        self.known.add_mapped(identity.value for _, _, identity in self.mapped)
-        guard = self.known.guard()
-        if self.noted.is_born_on(self._form.common.kept_dates):
-            guard.forget(self.noted.text(PATIENT_BIRTH_DATE))
-        return guard.search(pieces, self._ours)
+        self.known.add_mapped([identity.value for _, _, identity in self.mapped])
+        leaving = b"".join(pieces)
+        if not self.known.may_stand_in(leaving):
+            return None
+        guard, noted = self.known.guard(), form.noted(self._answer)
+        if noted.is_born_on(form.common.kept_dates):
+            guard.forget(noted.text(PATIENT_BIRTH_DATE))
+        return guard.search((leaving,), self._ours)
 
     def _move(self) -> None:
-        form, patient = self._form, self.noted.identity(PATIENT_ID)
+        form = self._form
+        patient = form.noted(self._answer).identity(PATIENT_ID)
         days = None if patient is None else dates.shift_days(form.key, patient, *form.policy.shift_days)
         for index, element in self.moved:
             self.known.days.update(move(element, days, form.policy.rule(element.tag).fallback))
@@ -360,15 +382,15 @@ class _Header:
     """
     The header of an element.
 
-    @ivar start_length: of what says its tag and VR, in bytes.
-    @ivar length_format: how the length behind that is written.
+    @ivar form: reads what says its tag and VR, and the length behind that.
+    @ivar start: what says its tag and VR.
+    @ivar length: of the value.
     """
 
     tag: int
     vr: str
-    header_length: int
-    start_length: int
-    length_format: Struct
+    form: Struct
+    start: bytes
     length: int
 
     @classmethod
@@ -376,7 +398,7 @@ class _Header:
         """What stands there; None where it is nothing for a form."""
         if at + 8 > len(data):
             return None
-        group, number, length = layout.item.unpack_from(data, at)
+        group, number, _ = layout.item.unpack_from(data, at)
         tag = group << 16 | number
         is_private = bool(group & 1)
         if (is_private and (group < FIRST_PRIVATE_GROUP or not drops_private)) or not number:
@@ -384,37 +406,38 @@ class _Header:
         if tag in NOTABLE and tag != SPECIFIC_CHARACTER_SET:
             return None
         if layout.encoding.is_implicit:
-            return cls(tag, dictionary_vr(tag) or "UN", 8, 4, layout.long_length, length)
-        code = data[at + 4 : at + 6]
-        # What is dropped may be of any VR that is known; nobody looks into it.
-        header_length = (HEADER_LENGTHS if is_private else PLAIN_HEADER_LENGTHS).get(code, 0)
-        if header_length == 8:
-            length_format = _SHORT[layout.encoding.is_little_endian]
-            return cls(tag, NAMES[code], 8, 6, length_format, *length_format.unpack_from(data, at + 6))
-        if header_length != 12 or at + 12 > len(data) or data[at + 6 : at + 8] != b"\0\0":
-            return None
-        return cls(tag, NAMES[code], 12, 8, layout.long_length, *layout.long_length.unpack_from(data, at + 8))
+            vr, shape = dictionary_vr(tag) or "UN", "4sL"
+        else:
+            code = data[at + 4 : at + 6]
+            # What is dropped may be of any VR that is known; nobody looks into it.
+            header_length = (HEADER_LENGTHS if is_private else PLAIN_HEADER_LENGTHS).get(code, 0)
+            is_long = header_length == 12 and at + 12 <= len(data) and data[at + 6 : at + 8] == b"\0\0"
+            if header_length != 8 and not is_long:
+                return None
+            vr, shape = NAMES[code], "8sL" if is_long else "6sH"
+        form = _form(("<" if layout.encoding.is_little_endian else ">") + shape)
+        return cls(tag, vr, form, *form.unpack_from(data, at))
 
 
-_SHORT: Final = {True: Struct("<H"), False: Struct(">H")}
+#: Structures are remembered: a form has dozens of places, and they are of two kinds.
+_form: Final = cache(Struct)
 
 
 def _fixed(header: _Header, raw: bytes, common: Shared) -> Place | None:
     """The place of an element that crosses and may not differ; None where it does not cross."""
     if common.plans.top[header.tag] is not Treatment.KEEP:
         return None
-    where = (header.header_length, header.start_length, header.length_format)
-    return Place(header.tag, header.vr, raw, *where, Becomes.KEPT)
+    return Place(header.tag, header.vr, header.start, header.form, Becomes.FIXED, raw)
 
 
-def _place(header: _Header, start: bytes, policy: Policy, common: Shared, level: Level) -> Place | None:
+def _place(header: _Header, policy: Policy, common: Shared, level: Level) -> Place | None:
     """The place of an element; None where its value decides what becomes of it."""
     tag, vr = header.tag, header.vr
 
     def place(becomes: Becomes, written: bytes = b"") -> Place:
         is_seen = treatment is Treatment.EDIT
         return Place(
-            *(tag, vr, start, header.header_length, header.start_length, header.length_format, becomes, written),
+            *(tag, vr, header.start, header.form, becomes, written),
             is_guarded=is_seen and tag in GUARDED and action is not Action.KEEP,
             is_noted=is_seen and (tag in (PATIENT_ID, PATIENT_BIRTH_DATE) or tag in common.kept_dates),
         )

@@ -7,6 +7,7 @@ values that the very same data set gave away.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Generator, Iterable, Mapping
 from contextlib import suppress
 from itertools import islice
@@ -42,6 +43,9 @@ _HIT: Final = 1024
 #: words, it was put on purpose.
 MIN_RANDOM_LENGTH: Final = 12
 _DATE_LENGTH: Final = 8
+#: Of the parts of a name (PS3.5 6.2.1).
+_DELIMITERS: Final = re.compile(rb"[\^=]")
+_PRINTABLE: Final = bytes(range(0x20, 0x7F))
 
 #: Whether a needle counts at its left and right end inside of a longer word or number.
 _ANYWHERE: Final = (True, True)
@@ -286,6 +290,33 @@ class Known:
     def add_mapped(self, originals: Iterable[str]) -> None:
         """Values that pseudonyms stand for now; of very many only the first."""
         self._mapped.extend(islice(originals, MAX_MAPPED - len(self._mapped)))
+
+    def may_stand_in(self, leaving: bytes) -> bool:
+        """
+        Whether one of the values may be in what is about to leave.  Of nearly all answers it is soon said that nothing
+        like them is there at all, for which a guard would have to be told of each.
+
+        @return: false where the guard would find nothing.
+        """
+        if self._guard is not None or len(leaving) * (len(self._values) + len(self._mapped)) > SLICE:
+            return True
+        sought = [original.encode("utf-8", "replace") for original in self._mapped]
+        for tag, raw, _ in self._values:
+            value = raw.strip(b" \0")
+            if tag in GUARDED_NAMES:
+                sought += _DELIMITERS.split(value)
+                continue
+            sought += value.split(b"\\")
+            if tag == PATIENT_BIRTH_DATE:
+                days = value.replace(b".", b"").replace(b" ", b"").split(b"\\")
+                sought += [*days, *(b"%b-%b-%b" % (day[:4], day[4:6], day[6:]) for day in days)]
+        upper = leaving.upper()
+        for each in sought:
+            value = each.strip(b" ").upper()
+            # What is not plain may be written in several ways.
+            if (len(value) >= MIN_NAME_LENGTH and value in upper) or value.translate(None, _PRINTABLE):
+                return True
+        return False
 
     def guard(self) -> Guard:
         """

@@ -38,11 +38,16 @@ _REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 #: Most characters of a value (PS3.5 Table 6.2-1); of a component group for PN.
 _LENGTHS: Final = {"AE": 16, "CS": 16, "SH": 16, "LO": 64, "PN": 64, "UI": 64, "ST": 1024, "LT": 10240}
 _UNLIMITED: Final = frozenset(("UC", "UR", "UT"))
-_UID: Final = re.compile(r"(?:0|[1-9]\d*)(?:\.(?:0|[1-9]\d*))+", re.ASCII)
-_CODE: Final = re.compile(r"[A-Z0-9_](?:[A-Z0-9_ ]*[A-Z0-9_])?", re.ASCII)
+_UID: Final = r"(?:0|[1-9]\d*)(?:\.(?:0|[1-9]\d*))+"
+_CODE: Final = r"[A-Z0-9_](?:[A-Z0-9_ ]*[A-Z0-9_])?"
 #: Printable ASCII without a space at either end, and without what delimits values or matches any (PS3.4 C.2.2.2.4).
-_PLAIN: Final = re.compile(r"(?! )[\x20-\x7e]+(?<! )", re.ASCII)
-_SPECIAL: Final = re.compile(r"[\\*?]")
+_PLAIN: Final = r"(?! )[ -)+->@-\[\]-~]+(?<! )"
+#: What a pseudonym must be like, by VR.
+_PSEUDONYMS: Final = {
+    vr: re.compile(rf"(?=.{{1,{_LENGTHS.get(vr, '')}}}\Z)(?:{shape})", re.ASCII)
+    for vr in (*_LENGTHS, *_UNLIMITED)
+    for shape in [{"UI": _UID, "CS": _CODE}.get(vr, _PLAIN)]
+}
 #: What brings back the first character set within a value field (PS3.5 6.1.2.5.3).
 _RESETS: Final = {*TEXT_VR_DELIMS, ord("\\")}
 _PN_RESETS: Final = {*PN_DELIMS, *b"\\="}
@@ -131,16 +136,8 @@ def check_pseudonym(vr: str, text: str) -> None:
 
     @raise OperationRefused: it may not.
     """
-    if vr == "UI":
-        fits = len(text) <= _LENGTHS["UI"] and _UID.fullmatch(text) is not None
-    elif vr in _LENGTHS or vr in _UNLIMITED:
-        fits = len(text) <= _LENGTHS.get(vr, len(text)) and _PLAIN.fullmatch(text) is not None
-        fits = fits and _SPECIAL.search(text) is None
-        if vr == "CS":
-            fits = fits and _CODE.fullmatch(text) is not None
-    else:
-        fits = False
-    if not fits:
+    valid = _PSEUDONYMS.get(vr)
+    if valid is None or valid.fullmatch(text) is None:
         raise OperationRefused(Status.PROCESSING_FAILURE, f"a pseudonym is no valid value of VR {vr[:2]}")
 
 

@@ -8,7 +8,7 @@ different groups never share a call.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Mapping
 from itertools import islice, takewhile
 from typing import Final, Generic, TypeVar
 
@@ -23,6 +23,9 @@ G = TypeVar("G", bound=Hashable)
 #: What is known of a value: its counterpart, None where it has none, or why it could not be had.
 Outcome = str | None | SourceRefused
 
+#: Who waits for values, by group and value, in the order of arrival.
+_Waiting = dict[tuple[G, str], "list[_Question[G]]"]
+
 #: Values that may wait.  A C-FIND answer has about ten; at a hundred a call and 5 ms each this is a second of work.
 MOST_WAITING: Final = 50_000
 
@@ -31,14 +34,16 @@ class _Question(Generic[G]):
     """
     One caller's values, until all are there or one cannot be had.
 
+    @param wanted: group and value, each once.
     @param until: when it is too late for an answer, as the clock has it.
-    @param over: told when it has one.
+    @param over: told when it has one, or needs none.
     """
 
-    __slots__ = ("_over", "deferred", "is_over", "missing", "outcomes", "until")
+    __slots__ = ("_over", "deferred", "is_over", "missing", "outcomes", "until", "wanted")
 
-    def __init__(self, missing: int, until: float, over: Callable[[_Question[G]], None]) -> None:
-        self.missing = missing
+    def __init__(self, wanted: Collection[tuple[G, str]], until: float, over: Callable[[_Question[G]], None]) -> None:
+        self.wanted = wanted
+        self.missing = len(wanted)
         self.until = until
         self.outcomes: dict[tuple[G, str], Outcome] = {}
         self.is_over = False
@@ -65,14 +70,14 @@ class _Question(Generic[G]):
         self._over(self)
 
 
-class _Asked(Generic[G]):
-    """Who waits for a value that is asked for: since before the call began, and since later."""
+class _Call(Generic[G]):
+    """Who waits for the values of a call: since before it began, and since later."""
 
     __slots__ = ("later", "since_before")
 
-    def __init__(self, since_before: list[_Question[G]]) -> None:
+    def __init__(self, since_before: _Waiting[G]) -> None:
         self.since_before = since_before
-        self.later: list[_Question[G]] = []
+        self.later: _Waiting[G] = {}
 
 
 class Batches(Generic[G]):
@@ -100,10 +105,11 @@ class Batches(Generic[G]):
         self._concurrency = concurrency
         self._limit = seconds
         self._most_waiting = most_waiting
-        # Dictionaries keep the order of arrival, and find a value that waits already.
-        self._waiting: dict[G, dict[str, list[_Question[G]]]] = {}
+        #: What no call was begun for yet; there is no group without a value.
+        self._waiting: dict[G, _Waiting[G]] = {}
         self._waits = 0
-        self._asked: dict[tuple[G, str], _Asked[G]] = {}
+        #: The call that a value is asked for in.
+        self._asked: dict[tuple[G, str], _Call[G]] = {}
         self._calls = 0
         #: Calls whose answers are about to be passed on.
         self._passing_on = 0
@@ -128,13 +134,14 @@ class Batches(Generic[G]):
             return fail(SourceUnavailable("the proxy is stopping"))
         if self._waits + len(wanted) > self._most_waiting:
             return fail(SourceUnavailable("too much waits for the pseudonym service already"))
-        question: _Question[G] = _Question(len(wanted), self._clock.seconds() + self._limit, self._close)
+        question: _Question[G] = _Question(wanted, self._clock.seconds() + self._limit, self._close)
         self._open[question] = None
-        self._look_at_deadline()
+        if self._look is None:
+            self._look_at_deadline()
         for key in wanted:
-            asked = self._asked.get(key)
-            if asked is not None:
-                asked.later.append(question)
+            call = self._asked.get(key)
+            if call is not None:
+                call.later.setdefault(key, []).append(question)
             else:
                 self._wait(key, question)
         if self._window is None and self._calls < self._concurrency:
@@ -149,17 +156,37 @@ class Batches(Generic[G]):
         return self._stopped
 
     def _wait(self, key: tuple[G, str], question: _Question[G]) -> None:
-        group, value = key
-        questions = self._waiting.setdefault(group, {}).setdefault(value, [])
-        if not questions:
+        waiting = self._waiting.get(key[0])
+        if waiting is None:
+            waiting = self._waiting[key[0]] = {}
+        questions = waiting.get(key)
+        if questions is None:
+            waiting[key] = [question]
             self._waits += 1
-        questions.append(question)
+        else:
+            questions.append(question)
 
     def _close(self, question: _Question[G]) -> None:
         del self._open[question]
         if not self._open and self._look is not None:
             self._look.cancel()
             self._look = None
+        if question.missing:
+            self._leave(question)
+
+    def _leave(self, question: _Question[G]) -> None:
+        """What nobody waits for any more is not asked."""
+        for key in question.wanted:
+            waiting = self._waiting.get(key[0], {})
+            questions = waiting.get(key, [])
+            if question not in questions:
+                continue
+            questions.remove(question)
+            if not questions:
+                del waiting[key]
+                self._waits -= 1
+            if not waiting:
+                del self._waiting[key[0]]
 
     def _look_at_deadline(self) -> None:
         if self._open and self._look is None:
@@ -187,15 +214,11 @@ class Batches(Generic[G]):
         try:
             while self._waiting and self._calls < self._concurrency:
                 group = next(iter(self._waiting))
-                # Those who wait for another group have their turn before the rest of this one.
-                waiting = self._waiting.pop(group)
-                values = tuple(islice(self._wanted(group, waiting), self._size))
-                if waiting:
-                    self._waiting[group] = waiting
-                if values:
-                    self._calls, has_begun = self._calls + 1, True
-                    asking = maybeDeferred(self._ask, group, values)
-                    asking.addCallbacks(self._answered, self._failed, (group, values), {}, (group, values))
+                self._calls, has_begun = self._calls + 1, True
+                call = self._next_call(group)
+                values = tuple(value for _, value in call.since_before)
+                asking = maybeDeferred(self._ask, group, values)
+                asking.addCallbacks(self._answered, self._failed, (call,), {}, (call,))
         finally:
             self._is_calling = False
         return has_begun
@@ -205,51 +228,60 @@ class Batches(Generic[G]):
         if is_idle and self._stopped is not None and not self._stopped.called:
             self._stopped.callback(None)
 
-    def _wanted(self, group: G, waiting: dict[str, list[_Question[G]]]) -> Iterator[str]:
-        """Take values out of those that wait; what nobody waits for any more is not asked."""
-        while waiting:
-            value = next(iter(waiting))
-            questions = [question for question in waiting.pop(value) if not question.is_over]
-            self._waits -= 1
-            if questions:
-                self._asked[group, value] = _Asked(questions)
-                yield value
+    def _next_call(self, group: G) -> _Call[G]:
+        """Take values out of those that wait: who waits for another group has a turn before the rest of this one."""
+        waiting = self._waiting.pop(group)
+        if len(waiting) > self._size:
+            taken = {key: waiting.pop(key) for key in tuple(islice(waiting, self._size))}
+            self._waiting[group] = waiting
+        else:
+            taken = waiting
+        self._waits -= len(taken)
+        call = _Call(taken)
+        self._asked.update(dict.fromkeys(taken, call))
+        return call
 
-    def _answered(self, outcomes: Mapping[str, Outcome], group: G, values: tuple[str, ...]) -> None:
-        ended = self._ended(group, values)
+    def _answered(self, outcomes: Mapping[str, Outcome], call: _Call[G]) -> None:
+        self._end(call)
         self._passing_on += 1
         if self._call():
             # The service works on these calls while those who waited for the last one go on.  That may take them some
             # milliseconds, and what is written leaves in the reactor's next turn: they go on in the one after it.
-            self._clock.callLater(0, self._clock.callLater, 0, self._passed_on, group, ended, outcomes)
+            self._clock.callLater(0, self._clock.callLater, 0, self._passed_on, call, outcomes)
         else:
-            self._passed_on(group, ended, outcomes)
+            self._passed_on(call, outcomes)
 
-    def _passed_on(self, group: G, ended: list[tuple[str, _Asked[G]]], outcomes: Mapping[str, Outcome]) -> None:
-        for value, asked in ended:
-            outcome = outcomes[value] if value in outcomes else SourceRefused("the pseudonym service left a value out")
-            for question in (*asked.since_before, *asked.later):
-                question.answer((group, value), outcome)
+    def _passed_on(self, call: _Call[G], outcomes: Mapping[str, Outcome]) -> None:
+        for waiting in (call.since_before, call.later):
+            for key, questions in waiting.items():
+                value = key[1]
+                outcome = (
+                    outcomes[value] if value in outcomes else SourceRefused("the pseudonym service left a value out")
+                )
+                for question in questions:
+                    question.answer(key, outcome)
         self._passing_on -= 1
         self._stop_if_idle()
 
-    def _failed(self, failure: Failure, group: G, values: tuple[str, ...]) -> None:
+    def _failed(self, failure: Failure, call: _Call[G]) -> None:
         error = failure.value
         if isinstance(error, SourceRefused):
-            self._answered(dict.fromkeys(values, error), group, values)
+            self._answered({value: error for _, value in call.since_before}, call)
             return
-        ended = self._ended(group, values)
-        for value, asked in ended:
-            for question in asked.later:
+        self._end(call)
+        for key, questions in call.later.items():
+            for question in questions:
                 # A call that was to fail at its deadline must not take along who has just come.
-                self._wait((group, value), question)
-        for _, asked in ended:
-            for question in asked.since_before:
+                if not question.is_over:
+                    self._wait(key, question)
+        for questions in call.since_before.values():
+            for question in questions:
                 question.fail(error or SourceUnavailable("the call failed"))
         self._call()
         self._stop_if_idle()
 
-    def _ended(self, group: G, values: tuple[str, ...]) -> list[tuple[str, _Asked[G]]]:
-        """A call is over: who waits for its values.  Who asks for one from now on starts a call of its own."""
+    def _end(self, call: _Call[G]) -> None:
+        """It is over: who asks for one of its values from now on starts a call of its own."""
         self._calls -= 1
-        return [(value, self._asked.pop((group, value))) for value in values]
+        for key in call.since_before:
+            del self._asked[key]

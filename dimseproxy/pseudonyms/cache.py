@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Generic, TypeVar
 
 from dimseproxy.pseudonyms.recent import Recent
@@ -38,10 +38,21 @@ class Cache(Generic[K, V]):
             return None
         return value
 
+    def among(self, keys: Iterable[K]) -> dict[K, V]:
+        """What is known of many keys."""
+        if self._known is None:
+            return {}
+        return {key: value for key in self._known.among(keys) if (value := self.get(key)) is not None}
+
     def put(self, key: K, value: V) -> None:
         """Remember, from now on for a lifetime."""
+        self.put_all(((key, value),))
+
+    def put_all(self, entries: Iterable[tuple[K, V]]) -> None:
+        """Remember many."""
         if self._known is not None:
-            self._known.put(key, (value, self._seconds() + self._lifetime))
+            until = self._seconds() + self._lifetime
+            self._known.put_all([(key, (value, until)) for key, value in entries])
 
     def forget(self, key: K) -> None:
         """Ask for it again the next time."""

@@ -246,10 +246,13 @@ def text(parameter: Mapping[str, Any] | None) -> str | None:
     """The text of a parameter of type string or Identifier; None where there is none, or something else."""
     if parameter is None:
         return None
+    # A hundred values a call have three of these each, nearly all of them Identifiers.
     value = parameter.get("valueString")
     if value is None:
-        identifier = parameter.get("valueIdentifier")
-        value = identifier.get("value") if isinstance(identifier, dict) else None
+        try:
+            value = parameter["valueIdentifier"]["value"]
+        except (KeyError, TypeError):
+            return None
     return value if isinstance(value, str) else None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from typing import Final, Generic, TypeVar
 
 _Key = TypeVar("_Key", bound=Hashable)
@@ -45,11 +45,22 @@ class Recent(Generic[_Key, _Value]):
 
     def put(self, key: _Key, value: _Value) -> None:
         """Take an entry in, at the expense of one that was not used for long."""
-        section = self._sections[hash(key) % self._count]
-        section[key] = value
-        section.move_to_end(key)
-        if len(section) > self._most:
-            section.popitem(last=False)
+        self.put_all(((key, value),))
+
+    def among(self, keys: Iterable[_Key]) -> list[_Key]:
+        """Those of many keys that have an entry; none of them counts as used."""
+        sections, count = self._sections, self._count
+        return [key for key in keys if key in sections[hash(key) % count]]
+
+    def put_all(self, entries: Iterable[tuple[_Key, _Value]]) -> None:
+        """Take many entries in; see `put`."""
+        sections, count, most = self._sections, self._count, self._most
+        for key, value in entries:
+            section = sections[hash(key) % count]
+            section[key] = value
+            section.move_to_end(key)
+            if len(section) > most:
+                section.popitem(last=False)
 
     def forget(self, key: _Key) -> None:
         """Take an entry out, if it is there."""

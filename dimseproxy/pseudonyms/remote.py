@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import traceback
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from enum import Enum
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 from attrs import define, field
 from twisted.internet.defer import Deferred, execute, fail
@@ -105,6 +105,15 @@ class Group:
         collector looks through.
         """
         return self._prefix + value
+
+    def keys(self, values: Iterable[str]) -> list[str]:
+        """See `key`."""
+        prefix = self._prefix
+        return [prefix + value for value in values]
+
+    def value_of(self, key: str) -> str:
+        """See `key`."""
+        return key.removeprefix(self._prefix)
 
 
 def _groups(domains: Mapping[Kind, str]) -> Mapping[Direction, Mapping[Kind, Group]]:
@@ -227,32 +236,32 @@ class RemotePseudonyms:
     ) -> Deferred[_Made]:
         """What is made of what is known of identities; fails with the first refusal."""
         answers: dict[Identity, str | None] = {}
-        wanted: dict[tuple[Group, str], list[Identity]] = {}
-        groups = self._groups[direction]
+        wanted: dict[Identity, tuple[Group, str]] = {}
+        groups, known_of = self._groups[direction], self._cache.get
         for identity in asked:
             kind, value = identity
             group = groups.get(kind)
             if group is None:
                 return fail(SourceRefused(f"there is no domain for {kind.value}"))
-            known = self._cache.get(group.key(value))
-            if known is not None:
-                answers[identity] = known
+            known = known_of(group.key(value))
+            if known is None:
+                wanted[identity] = (group, value)
             else:
-                wanted.setdefault((group, value), []).append(identity)
+                answers[identity] = known
         if not wanted:
             return execute(made, answers)
 
         def add(outcomes: Mapping[tuple[Group, str], Outcome]) -> _Made:
-            for key, identities in wanted.items():
+            for identity, key in wanted.items():
                 outcome = outcomes[key]
                 if isinstance(outcome, SourceRefused):
                     # A copy for each caller: an exception collects the tracebacks of those who raise it.
                     raise SourceRefused(str(outcome))
-                for identity in identities:
-                    answers[identity] = outcome
+                answers[identity] = outcome
             return made(answers)
 
-        return self._batches.outcomes(wanted).addCallback(add)
+        # Kinds of one group may ask for the same value.
+        return self._batches.outcomes(dict.fromkeys(wanted.values())).addCallback(add)
 
     def _ask(self, group: Group, values: tuple[str, ...]) -> Deferred[Mapping[str, Outcome]]:
         return Deferred.fromCoroutine(self._outcomes(group, values))
@@ -312,63 +321,87 @@ class RemotePseudonyms:
             for original, outcome in outcomes.items()
         }
 
-    def _checked(self, group: Group, outcomes: Mapping[str, Outcome]) -> dict[str, Outcome]:
+    def _checked(self, group: Group, outcomes: Mapping[str, Outcome]) -> Mapping[str, Outcome]:
         """What can be believed, which is remembered; the rest as refusals."""
-        uses = Counter(outcome for outcome in outcomes.values() if isinstance(outcome, str))
-        checked: dict[str, Outcome] = {}
-        for value, outcome in outcomes.items():
-            if isinstance(outcome, str):
-                fault = self._fault(group, value, outcome, uses[outcome], outcome in outcomes)
-                if fault is not None:
-                    refusal = f"the pseudonym service gave a {group.direction.wanted} for {group.domain} that {fault}"
-                    checked[value] = SourceRefused(refusal)
-                    continue
-                self._remember(group, value, outcome)
-            checked[value] = outcome
-        return checked
-
-    def _fault(self, group: Group, value: str, outcome: str, uses: int, is_asked: bool) -> str | None:
-        if outcome == value:
-            return f"is the {group.direction.given} itself"
-        if group.direction is Direction.ORIGINALS:
-            return fault_of_original(group.use, outcome)
-        fault = fault_of_pseudonym(group.use, outcome)
-        if fault is not None:
-            return fault
-        if is_asked or self._is_original(group, outcome):
-            return "is an original, too"
-        known = self._cache.get(group.reverse.key(outcome))
-        return "is another original's, too" if uses > 1 or known not in (None, value) else None
-
-    def _is_original(self, group: Group, value: str) -> bool:
-        """
-        Whether a value is known as an original.
-
-        @param group: of originals that are asked about.
-        """
-        return any(self._cache.get(each.key(value)) is not None for each in group.beside)
-
-    def _remember(self, group: Group, value: str, outcome: str) -> None:
-        reverse = group.reverse
-        self._cache.put(group.key(value), outcome)
+        said = {value: outcome for value, outcome in outcomes.items() if isinstance(outcome, str)}
+        faults = self._faults(group, said, frozenset(outcomes))
+        refusals: dict[str, Outcome] = {}
+        for value, fault in faults.items():
+            del said[value]
+            refusal = f"the pseudonym service gave a {group.direction.wanted} for {group.domain} that {fault}"
+            refusals[value] = SourceRefused(refusal)
         if group.direction is Direction.PSEUDONYMS:
-            self._cache.put(reverse.key(outcome), value)
-            self._is_seen(group, value)
-            return
-        self._is_seen(reverse, outcome)
-        if self._ignores_case.get(group.domain) and value.swapcase() != value:
+            self._remember_pseudonyms(group, said)
+        else:
+            for pseudonym, original in said.items():
+                self._remember_original(group, pseudonym, original)
+        return {**outcomes, **refusals} if refusals else outcomes
+
+    def _faults(self, group: Group, said: Mapping[str, str], asked: Collection[str]) -> dict[str, str]:
+        """What is wrong with what the service says of values, by the value, where something is."""
+        if group.direction is Direction.ORIGINALS:
+            faults = {
+                value: "is the pseudonym itself" if original == value else fault_of_original(group.use, original)
+                for value, original in said.items()
+            }
+        else:
+            uses = Counter(said.values())
+            owners = self._known(group.reverse, uses)
+            originals = {*asked, *(each for beside in group.beside for each in self._known(beside, uses))}
+            faults = {
+                value: _fault(group.use, value, pseudonym, originals, uses[pseudonym], owners.get(pseudonym, value))
+                for value, pseudonym in said.items()
+            }
+        return {value: fault for value, fault in faults.items() if fault is not None}
+
+    def _known(self, group: Group, values: Iterable[str]) -> dict[str, str]:
+        """What is remembered of values of a group, where anything is."""
+        found = self._cache.among(group.keys(values))
+        return {group.value_of(key): known for key, known in found.items()} if found else {}
+
+    def _remember_pseudonyms(self, group: Group, said: Mapping[str, str]) -> None:
+        """@param said: pseudonyms by their originals."""
+        originals, pseudonyms = said.keys(), said.values()
+        self._cache.put_all(zip(group.keys(originals), pseudonyms, strict=True))
+        self._cache.put_all(zip(group.reverse.keys(pseudonyms), originals, strict=True))
+        self._are_seen(group, said)
+
+    def _remember_original(self, group: Group, pseudonym: str, original: str) -> None:
+        reverse = group.reverse
+        self._cache.put(group.key(pseudonym), original)
+        self._are_seen(reverse, (original,))
+        if self._ignores_case.get(group.domain) and pseudonym.swapcase() != pseudonym:
             # It may be the pseudonym as somebody typed it.
             return
         # An original may have several pseudonyms; the one that the service gives for it is the one to use.
-        if self._cache.get(reverse.key(outcome)) is None and not self._is_original(reverse, value):
-            self._cache.put(reverse.key(outcome), value)
+        is_original = any(self._known(each, (pseudonym,)) for each in reverse.beside)
+        if self._cache.get(reverse.key(original)) is None and not is_original:
+            self._cache.put(reverse.key(original), pseudonym)
 
-    def _is_seen(self, group: Group, original: str) -> None:
-        """Use an original no more as the pseudonym of somebody else."""
+    def _are_seen(self, group: Group, originals: Collection[str]) -> None:
+        """Use originals no more as the pseudonyms of somebody else."""
         for each in group.beside:
-            owner = self._cache.get(each.reverse.key(original))
-            if owner is not None:
+            for owner in self._known(each.reverse, originals).values():
                 self._cache.forget(each.key(owner))
+
+
+def _fault(use: Use, value: str, pseudonym: str, originals: Collection[str], uses: int, owner: str) -> str | None:
+    """
+    What is wrong with a pseudonym.
+
+    @param value: whose it is said to be.
+    @param originals: what is known as one.
+    @param uses: how many values were given it.
+    @param owner: whose it is known to be.
+    """
+    if pseudonym == value:
+        return "is the original itself"
+    fault = fault_of_pseudonym(use, pseudonym)
+    if fault is not None:
+        return fault
+    if pseudonym in originals:
+        return "is an original, too"
+    return "is another original's, too" if uses > 1 or owner != value else None
 
 
 def _lettered(use: Use, outcomes: Mapping[str, Outcome]) -> dict[str, str]:
@@ -381,10 +414,9 @@ def _lettered(use: Use, outcomes: Mapping[str, Outcome]) -> dict[str, str]:
 
 
 def _complete(answers: Mapping[Identity, str | None]) -> Pseudonyms:
-    values = {identity: value for identity, value in answers.items() if value is not None}
-    if len(values) < len(answers):
+    if None in answers.values():
         raise SourceRefused("the pseudonym service has no pseudonym for a value")
-    return Pseudonyms(values)
+    return Pseudonyms(cast(Mapping[Identity, str], answers))
 
 
 def _known(answers: Mapping[Identity, str | None]) -> Mapping[Identity, str]:

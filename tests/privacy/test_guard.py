@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
+from hypothesis import given
+from hypothesis import strategies as st
 from twisted.trial.unittest import TestCase
 
 from dimseproxy.errors import OperationRefused
 from dimseproxy.privacy import guard as module
-from dimseproxy.privacy.guard import Guard
+from dimseproxy.privacy.guard import Guard, Known
+from dimseproxy.privacy.plans import GUARDED, PATIENT_BIRTH_DATE, PATIENT_ID, PATIENT_NAME
 from tests.privacy.searching import finds, slices
 
 
@@ -181,3 +186,55 @@ class Dates(TestCase):
         made = Guard()
         made.add_date("1970")
         self.assertFalse(finds(made.search([b"1970"])))
+
+
+#: What names, numbers and dates are made of, and what may be wrong with them.
+_TEXTS = st.lists(
+    st.sampled_from(
+        ["ANN", "Lee", "ab", "1", "4711", "19700131", "1970.01.31", "^", "=", "\\", " ", "\0", "\t", "Ö", "\x1b$B"]
+    ),
+    max_size=5,
+).map("".join)
+
+
+class FirstLooks(TestCase):
+    """What is said not to be there, before anything is looked for, the guard does not find."""
+
+    def known(self, values: list[tuple[int, str]], mapped: list[str]) -> Known:
+        known = Known(())
+        for tag, text in values:
+            known.add(tag, text.encode("latin-1"), b"ISO_IR 100")
+        known.add_mapped(mapped)
+        return known
+
+    @given(
+        st.lists(st.tuples(st.sampled_from(sorted(GUARDED)), _TEXTS), max_size=4),
+        st.lists(_TEXTS, max_size=2),
+        st.data(),
+    )
+    def test_the_guard_finds_nothing_then(
+        self, values: list[tuple[int, str]], mapped: list[str], data: st.DataObject
+    ) -> None:
+        texts = [*mapped, *(text for _, text in values)]
+        words = [word for text in texts for word in re.split(r"[\\^=]", text)]
+        days = [word.replace(".", "").strip() for word in words]
+        days += [f"{day[:4]}-{day[4:6]}-{day[6:]}" for day in days]
+        written = st.sampled_from(["", "x", " ", "9", "\0", *texts, *words, *(word.strip() for word in words), *days])
+        leaving = "".join(data.draw(st.lists(written, max_size=4))).lower().encode("latin-1")
+        is_there = self.known(values, mapped).may_stand_in(leaving)
+        is_found = finds(self.known(values, mapped).guard().search([leaving]))
+        self.assertTrue(is_there or not is_found)
+
+    def test_what_is_not_there_is_seen(self) -> None:
+        known = self.known(
+            [(PATIENT_NAME, "Meier^Erika"), (PATIENT_ID, "4711-08"), (PATIENT_BIRTH_DATE, "19700131")], ["1.2.3"]
+        )
+        self.assertFalse(known.may_stand_in(b"CT of the ABDOMEN, 20240115"))
+        for text in (b"erika", b"4711-08", b"1970-01-31", b"19700131", b"1.2.3"):
+            self.assertTrue(known.may_stand_in(b"x" + text + b"x"), text)
+        self.assertTrue(self.known([(PATIENT_BIRTH_DATE, "1970.01.31")], []).may_stand_in(b"19700131"))
+
+    def test_a_guard_that_was_told_already_looks(self) -> None:
+        known = self.known([(PATIENT_ID, "4711-08")], [])
+        known.guard()
+        self.assertTrue(known.may_stand_in(b"4711-08"))
