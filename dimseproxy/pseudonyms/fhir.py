@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Mapping
+from operator import itemgetter
 from typing import Any, Final
 
 from twisted.internet.interfaces import IReactorTime
@@ -218,22 +219,29 @@ def parameters(resource: object) -> list[dict[str, Any]]:
     return found
 
 
-def by_name(each: object) -> dict[str, dict[str, Any]]:
+_NAME: Final = itemgetter("name")
+#: The type of what JSON has for a text.
+_TEXT: Final = frozenset((str,))
+
+
+def by_name(each: Any) -> dict[str, dict[str, Any]]:
     """
     Parameters, or parts of one, by their names: their order means nothing.
 
-    @param each: a list; of anything else, and of what else it holds, nothing is in the answer.
-    @raise SourceRefused: two have one name, so that one of them would be believed by chance.
+    @param each: a list; None is an empty one.
+    @raise SourceRefused: it is something else, one of them has no name, or two have the same, so that one of them would
+        be believed by chance.
     """
-    found: dict[str, dict[str, Any]] = {}
-    if not isinstance(each, list):
-        return found
-    for one in each:
-        if isinstance(one, dict):
-            name = one.get("name")
-            if not isinstance(name, str) or name in found:
-                raise SourceRefused("the pseudonym service answers with broken Parameters")
-            found[name] = one
+    if each is None:
+        return {}
+    try:
+        # A hundred values a call have three parts each.
+        found = dict(zip(map(_NAME, each), each, strict=True))
+        is_broken = len(found) < len(each) or not _TEXT.issuperset(map(type, found))
+    except (TypeError, KeyError, IndexError):
+        is_broken = True
+    if is_broken:
+        raise SourceRefused("the pseudonym service answers with broken Parameters")
     return found
 
 
