@@ -324,7 +324,7 @@ class SocketStream:
             except OSError:
                 # The reactor learns of it where it expects to: from its next call.
                 sent = 0
-            if len(chunks) == 1 and sent == len(chunks[0]):
+            if sent == sum(map(len, chunks)):
                 return
         self._keep(chunks, sent)
 

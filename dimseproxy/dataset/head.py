@@ -49,7 +49,8 @@ class Head:
 
     def __init__(self, transfer_syntax: str, tags: Iterable[BaseTag]) -> None:
         encoding = encoding_of(transfer_syntax) or _LIKELY
-        self._tags = frozenset(tags)
+        #: By number: pydicom compares its tags in Python.
+        self._tags = {int(tag): tag for tag in tags}
         self._last = max(self._tags)
         self._inflating = zlib.decompressobj(-zlib.MAX_WBITS) if encoding.is_deflated else None
         #: What was not gone through, and how much of a value that nobody looks at is still to come.
@@ -113,35 +114,36 @@ class Head:
         @return: whether all that is looked for was passed.
         @raise _Unreadable: this is no data set.
         """
-        data, at, end = self._data, 0, len(self._data)
+        data, at, end, tags, last = self._data, 0, len(self._data), self._tags, self._last
         while end - at >= 8:
-            group, number, length = self._layout.item.unpack_from(data, at)
+            layout = self._layout
+            group, number, length = layout.item.unpack_from(data, at)
             tag = group << 16 | number
-            if not self._outer and tag > self._last:
+            if tag > last and not self._outer:
                 return True
             if self._is_before_item or tag >= FIRST_DELIMITER:
                 at += 8 + self._enter_or_leave(tag, length)
                 continue
             code, header_length = b"", 8
-            if not self._layout.encoding.is_implicit:
-                _, _, code, length = self._layout.header.unpack_from(data, at)
-                header_length = _header_length(code)
+            if not layout.encoding.is_implicit:
+                _, _, code, length = layout.header.unpack_from(data, at)
+                header_length = HEADER_LENGTHS.get(code) or _unknown_header_length(code)
                 if header_length == 12:
                     if end - at < 12:
                         break
-                    (length,) = self._layout.long_length.unpack_from(data, at + 8)
+                    (length,) = layout.long_length.unpack_from(data, at + 8)
             start = at + header_length
             if length == UNDEFINED_LENGTH:
-                self._outer.append((self._layout, False))
+                self._outer.append((layout, False))
                 self._is_before_item = True
                 if code == b"UN":
                     self._layout = UNKNOWN_LAYOUT
                 at = start
                 continue
-            if tag in self._tags and not self._outer:
+            if tag in tags and not self._outer:
                 if start + length > end:
                     break
-                self._found[BaseTag(tag)] = _texts(data[start : start + length])
+                self._found[tags[tag]] = _texts(data[start : start + length])
             at = start + length
         self._rest += max(at - end, 0)
         del data[:at]
@@ -197,15 +199,14 @@ def _encoded(transfer_syntax: str, values: Mapping[BaseTag, str]) -> bytes:
     return deflated + bytes(len(deflated) & 1)
 
 
-def _header_length(code: bytes) -> int:
-    known = HEADER_LENGTHS.get(code)
-    if known is None and not is_vr(code):
+def _unknown_header_length(code: bytes) -> int:
+    if not is_vr(code):
         raise _Unreadable
     # A VR that nobody knows has a length of 32 bits (PS3.5 7.1.2).
-    return known or 12
+    return 12
 
 
 def _texts(value: bytearray) -> tuple[str, ...]:
     # What pads is behind; UIDs are padded with NUL.
-    texts = (text.rstrip(" \0").lstrip(" ") for text in value.decode("latin-1").split("\\"))
-    return tuple(text for text in texts if text)
+    texts = [text.rstrip(" \0").lstrip(" ") for text in value.decode("latin-1").split("\\")]
+    return tuple(filter(None, texts))

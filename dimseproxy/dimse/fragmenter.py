@@ -72,16 +72,16 @@ def _frame(
 ) -> None:
     # Fragments have an even number of bytes, all but possibly the last (PS3.8 Annex E).
     room = ((maximum_length or LONGEST_OWN_PDU) - PDV_OVERHEAD) & ~1
-    size = len(data)
-    offset = 0
-    while True:
-        end = min(offset + room, size)
-        if is_last and end == size:
-            control |= LAST
-        length = end - offset
-        out.append(SINGLE_PDV_PREFIX.pack(PduType.P_DATA_TF, length + PDV_OVERHEAD, length + 2, context_id, control))
-        if length:
-            out.append(data[offset:end])
-        offset = end
-        if offset >= size:
-            return
+    size, offset = len(data), 0
+    if size > room:
+        full = SINGLE_PDV_PREFIX.pack(PduType.P_DATA_TF, room + PDV_OVERHEAD, room + 2, context_id, control)
+        while size - offset > room:
+            end = offset + room
+            out += (full, data[offset:end])
+            offset = end
+    if is_last:
+        control |= LAST
+    length = size - offset
+    out.append(SINGLE_PDV_PREFIX.pack(PduType.P_DATA_TF, length + PDV_OVERHEAD, length + 2, context_id, control))
+    if length:
+        out.append(data[offset:] if offset else data)

@@ -83,6 +83,12 @@ class Message(Protocol):
     def feed(self, fragment: DataSetFragment) -> None:
         """More of the data set."""
 
+    def passes(self, fragment: DataSetFragment) -> bool:
+        """
+        Whether more of the data set leaves just as it came, where everything before it has left: the middle of pixel
+        data, which is most of what crosses.  It need not be fed then.
+        """
+
 
 class Own:
     """A command of our own."""
@@ -102,6 +108,10 @@ class Own:
 
     def feed(self, fragment: DataSetFragment) -> None:
         """It has no data set."""
+
+    def passes(self, fragment: DataSetFragment) -> bool:
+        """It has no data set."""
+        return False
 
 
 class Way:
@@ -161,27 +171,36 @@ class Way:
     def take(self, parts: Sequence[Part]) -> None:
         """Parts from the sender, in order."""
         was_busy, self._is_busy = self._is_busy, True
+        messages = self._messages
+        passing: list[Part] = []
         try:
             for part in parts:
+                message = self._current
                 if isinstance(part, Command):
                     message = self._message_for(self, part)
-                    self._messages.append(message)
+                    messages.append(message)
                     if part.command_set.has_data_set:
                         self._current = message
                     message.begin()
-                elif self._current is not None:
-                    message = self._current
+                elif message is not None:
+                    is_first = bool(messages) and message is messages[0]
+                    if is_first and not message.ready and not self.is_stopped and message.passes(part):
+                        passing.append(part)
+                        continue
                     if part.is_last:
                         self._current = None
-                    if not message.is_over and message is not self._messages[0]:
+                    if not message.is_over and not is_first:
                         message.behind += part.octets
                         self._behind += part.octets
                     message.feed(part)
                 if self.is_closed:
                     return
+            if passing:
+                self._onward(passing)
         finally:
             self._is_busy = was_busy
-        self.advance()
+        if len(passing) < len(parts):
+            self.advance()
 
     def inject(self, message: Message) -> None:
         """A message of our own, after those that are on their way."""

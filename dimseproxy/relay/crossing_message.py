@@ -62,6 +62,10 @@ class CrossingMessage:
             and self._refusal is None
         )
 
+    def passes(self, fragment: DataSetFragment) -> bool:
+        """See `Message`."""
+        return False
+
     # The command set
 
     def _begin(self) -> None:

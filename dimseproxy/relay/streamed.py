@@ -120,23 +120,32 @@ class Streamed(CrossingMessage):
                 self._work()
 
     def _take(self, fragment: DataSetFragment) -> bool:
-        """Whether something of a fragment is to be worked on; the middle of a bulk value just leaves."""
-        rewriter = self._rewriter
+        """Whether something of a fragment is to be worked on."""
+        if self.passes(fragment):
+            self.ready.append(fragment)
+            return False
         length = fragment.data_length
-        if self.is_waiting or rewriter.opaque < length or not length:
+        if self.is_waiting or self._rewriter.opaque < length or not length:
             # While something is waited for, what was edited last may still be here: nothing overtakes it.
             self.held += length
             if self._beginning and self.held <= MAX_HEAD:
                 self._beginning.extend(fragment.views)
             self._feed(fragment.views, fragment.is_last)
             return True
-        rewriter.pass_opaque(length)
-        if not fragment.is_last:
-            self.ready.append(fragment)
-            return False
         # The end of a value that crosses untouched is the end of the data set, as in most objects.
+        self._rewriter.pass_opaque(length)
         self._final = fragment
         self._feed((), True)
+        return True
+
+    def passes(self, fragment: DataSetFragment) -> bool:
+        """See `Message`."""
+        if fragment.is_last or self.is_waiting or not self._is_open or self._refusal is not None:
+            return False
+        length = fragment.data_length
+        if not 0 < length <= self._rewriter.opaque:
+            return False
+        self._rewriter.pass_opaque(length)
         return True
 
     def _work(self) -> None:
