@@ -43,8 +43,8 @@ _HIT: Final = 1024
 #: words, it was put on purpose.
 MIN_RANDOM_LENGTH: Final = 12
 _DATE_LENGTH: Final = 8
-#: Of the parts of a name (PS3.5 6.2.1).
-_DELIMITERS: Final = re.compile(rb"[\^=]")
+#: Of names, and of the parts of one (PS3.5 6.2.1, 6.4).
+_DELIMITERS: Final = re.compile(rb"[\\^=]")
 _PRINTABLE: Final = bytes(range(0x20, 0x7F))
 
 #: Whether a needle counts at its left and right end inside of a longer word or number.
@@ -298,7 +298,7 @@ class Known:
 
         @return: false where the guard would find nothing.
         """
-        if self._guard is not None or len(leaving) * (len(self._values) + len(self._mapped)) > SLICE:
+        if self._guard is not None:
             return True
         sought = [original.encode("utf-8", "replace") for original in self._mapped]
         for tag, raw, _ in self._values:
@@ -310,11 +310,13 @@ class Known:
             if tag == PATIENT_BIRTH_DATE:
                 days = value.replace(b".", b"").replace(b" ", b"").split(b"\\")
                 sought += [*days, *(b"%b-%b-%b" % (day[:4], day[4:6], day[6:]) for day in days)]
+        if len(sought) > MIN_SEARCHED:
+            # The guard gives way to others meanwhile, and knows when it is too much.
+            return True
         upper = leaving.upper()
         for each in sought:
-            value = each.strip(b" ").upper()
-            # What is not plain may be written in several ways.
-            if (len(value) >= MIN_NAME_LENGTH and value in upper) or value.translate(None, _PRINTABLE):
+            # What is not plain may be written in several ways; and the guard counts spaces at either end of some.
+            if (len(each) >= MIN_NAME_LENGTH and each.strip(b" ").upper() in upper) or each.translate(None, _PRINTABLE):
                 return True
         return False
 

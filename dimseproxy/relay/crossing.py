@@ -85,8 +85,7 @@ class Message(Protocol):
 
     def passes(self, fragment: DataSetFragment) -> bool:
         """
-        Whether more of the data set leaves just as it came, where everything before it has left: the middle of pixel
-        data, which is most of what crosses.  It need not be fed then.
+        Whether more of the data set leaves just as it came, where everything before it has left; it is not fed then.
         """
 
 
@@ -170,37 +169,53 @@ class Way:
 
     def take(self, parts: Sequence[Part]) -> None:
         """Parts from the sender, in order."""
+        if len(parts) == 1 and self._passes(parts[0]):
+            self._is_busy = True
+            try:
+                self._onward(parts)
+            finally:
+                self._is_busy = False
+            if self._messages and self._messages[0].ready:
+                self.advance()
+            return
         was_busy, self._is_busy = self._is_busy, True
-        messages = self._messages
-        passing: list[Part] = []
         try:
             for part in parts:
-                message = self._current
                 if isinstance(part, Command):
                     message = self._message_for(self, part)
-                    messages.append(message)
+                    self._messages.append(message)
                     if part.command_set.has_data_set:
                         self._current = message
                     message.begin()
-                elif message is not None:
-                    is_first = bool(messages) and message is messages[0]
-                    if is_first and not message.ready and not self.is_stopped and message.passes(part):
-                        passing.append(part)
-                        continue
+                elif self._current is not None:
+                    message = self._current
                     if part.is_last:
                         self._current = None
-                    if not message.is_over and not is_first:
+                    if not message.is_over and message is not self._messages[0]:
                         message.behind += part.octets
                         self._behind += part.octets
                     message.feed(part)
                 if self.is_closed:
                     return
-            if passing:
-                self._onward(passing)
         finally:
             self._is_busy = was_busy
-        if len(passing) < len(parts):
-            self.advance()
+        self.advance()
+
+    def _passes(self, part: Part) -> bool:
+        """
+        Whether a part leaves just as it came, with nothing to wait for: the middle of pixel data, which is most of what
+        crosses.
+        """
+        message = self._current
+        return (
+            message is not None
+            and isinstance(part, DataSetFragment)
+            and message.has_left
+            and not (message.ready or message.is_over)
+            and not (self._is_busy or self.is_stopped or self.is_closed)
+            and message is self._messages[0]
+            and message.passes(part)
+        )
 
     def inject(self, message: Message) -> None:
         """A message of our own, after those that are on their way."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import TestCase
 
@@ -207,6 +207,7 @@ class FirstLooks(TestCase):
         known.add_mapped(mapped)
         return known
 
+    @settings(max_examples=300)
     @given(
         st.lists(st.tuples(st.sampled_from(sorted(GUARDED)), _TEXTS), max_size=4),
         st.lists(_TEXTS, max_size=2),
@@ -233,6 +234,17 @@ class FirstLooks(TestCase):
         for text in (b"erika", b"4711-08", b"1970-01-31", b"19700131", b"1.2.3"):
             self.assertTrue(known.may_stand_in(b"x" + text + b"x"), text)
         self.assertTrue(self.known([(PATIENT_BIRTH_DATE, "1970.01.31")], []).may_stand_in(b"19700131"))
+
+    def test_so_is_each_of_several_names(self) -> None:
+        known = self.known([(0x00101001, "Huber^Anna\\Meier^Bert")], [])
+        for text in (b"anna", b"MEIER"):
+            self.assertTrue(known.may_stand_in(text), text)
+
+    def test_spaces_of_a_value_that_is_short_without_them_count(self) -> None:
+        self.assertTrue(self.known([], ["   A"]).may_stand_in(b"x   A x"))
+
+    def test_of_very_many_the_guard_says_it(self) -> None:
+        self.assertTrue(self.known([(0x00101000, "\\".join(map(str, range(5000, 5100))))], []).may_stand_in(b"x"))
 
     def test_a_guard_that_was_told_already_looks(self) -> None:
         known = self.known([(PATIENT_ID, "4711-08")], [])
