@@ -313,12 +313,12 @@ class Known:
         if len(sought) > MIN_SEARCHED:
             # The guard gives way to others meanwhile, and knows when it is too much.
             return True
-        upper = leaving.upper()
-        for each in sought:
-            # What is not plain may be written in several ways; and the guard counts spaces at either end of some.
-            if (len(each) >= MIN_NAME_LENGTH and each.strip(b" ").upper() in upper) or each.translate(None, _PRINTABLE):
-                return True
-        return False
+        if b"".join(sought).translate(None, _PRINTABLE):
+            # What is not plain may be written in several ways.
+            return True
+        # The guard counts the spaces at either end of some.
+        plain = [each.strip(b" ").upper() for each in sought if len(each) >= MIN_NAME_LENGTH]
+        return any(map(leaving.upper().__contains__, plain))
 
     def guard(self) -> Guard:
         """

@@ -10,18 +10,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Mapping
 from itertools import islice, takewhile
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
-from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
+from twisted.internet.defer import Deferred, execute, fail, maybeDeferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
 from dimseproxy.pseudonyms.interfaces import SourceRefused, SourceUnavailable
 
 G = TypeVar("G", bound=Hashable)
+T = TypeVar("T")
 
 #: What is known of a value: its counterpart, None where it has none, or why it could not be had.
 Outcome = str | None | SourceRefused
+
+#: What is known of values, by group and value.
+Outcomes = Mapping[tuple[G, str], Outcome]
 
 #: Who waits for values, by group and value, in the order of arrival.
 _Waiting = dict[tuple[G, str], "list[_Question[G]]"]
@@ -35,22 +39,30 @@ class _Question(Generic[G]):
     One caller's values, until all are there or one cannot be had.
 
     @param wanted: group and value, each once.
+    @param made: what the caller makes of the outcomes, which is the answer; or it raises.
     @param until: when it is too late for an answer, as the clock has it.
     @param over: told when it has one, or needs none.
     """
 
-    __slots__ = ("_over", "deferred", "is_over", "missing", "outcomes", "until", "wanted")
+    __slots__ = ("_made", "_over", "deferred", "is_over", "missing", "outcomes", "until", "wanted")
 
-    def __init__(self, wanted: Collection[tuple[G, str]], until: float, over: Callable[[_Question[G]], None]) -> None:
+    def __init__(
+        self,
+        wanted: Collection[tuple[G, str]],
+        made: Callable[[Outcomes[G]], Any],
+        until: float,
+        over: Callable[[_Question[G]], None],
+    ) -> None:
         self.wanted = wanted
+        self._made = made
         self.missing = len(wanted)
         self.until = until
         self.outcomes: dict[tuple[G, str], Outcome] = {}
         self.is_over = False
-        self.deferred: Deferred[Mapping[tuple[G, str], Outcome]] = Deferred(self._cancelled)
+        self.deferred: Deferred[Any] = Deferred(self._cancelled)
         self._over = over
 
-    def _cancelled(self, _: Deferred[Mapping[tuple[G, str], Outcome]]) -> None:
+    def _cancelled(self, _: Deferred[Any]) -> None:
         self._end()
 
     def answer(self, key: tuple[G, str], outcome: Outcome) -> None:
@@ -58,7 +70,12 @@ class _Question(Generic[G]):
         self.missing -= 1
         if not self.missing and not self.is_over:
             self._end()
-            self.deferred.callback(self.outcomes)
+            try:
+                answer = self._made(self.outcomes)
+            except Exception:
+                self.deferred.errback(Failure())
+            else:
+                self.deferred.callback(answer)
 
     def fail(self, error: BaseException) -> None:
         if not self.is_over:
@@ -121,20 +138,22 @@ class Batches(Generic[G]):
         self._look: IDelayedCall | None = None
         self._stopped: Deferred[None] | None = None
 
-    def outcomes(self, wanted: Collection[tuple[G, str]]) -> Deferred[Mapping[tuple[G, str], Outcome]]:
+    def outcomes(self, wanted: Collection[tuple[G, str]], made: Callable[[Outcomes[G]], T]) -> Deferred[T]:
         """
         What is known of values.
 
         @param wanted: group and value, each once.
-        @return: fails with `SourceUnavailable`; a value that was refused is in the answer.
+        @param made: makes the answer of the outcomes, those that are refusals among them; a callback of each question
+            would cost as much as its answer.
+        @return: fails with `SourceUnavailable`, or with what `made` raises.
         """
         if not wanted:
-            return succeed({})
+            return execute(made, {})
         if self._stopped is not None:
             return fail(SourceUnavailable("the proxy is stopping"))
         if self._waits + len(wanted) > self._most_waiting:
             return fail(SourceUnavailable("too much waits for the pseudonym service already"))
-        question: _Question[G] = _Question(wanted, self._clock.seconds() + self._limit, self._close)
+        question: _Question[G] = _Question(wanted, made, self._clock.seconds() + self._limit, self._close)
         self._open[question] = None
         if self._look is None:
             self._look_at_deadline()

@@ -235,7 +235,6 @@ def by_name(each: Any) -> dict[str, dict[str, Any]]:
     if each is None:
         return {}
     try:
-        # A hundred values a call have three parts each.
         found = dict(zip(map(_NAME, each), each, strict=True))
         is_broken = len(found) < len(each) or not _TEXT.issuperset(map(type, found))
     except (TypeError, KeyError, IndexError):
@@ -254,14 +253,28 @@ def text(parameter: Mapping[str, Any] | None) -> str | None:
     """The text of a parameter of type string or Identifier; None where there is none, or something else."""
     if parameter is None:
         return None
-    # A hundred values a call have three of these each, nearly all of them Identifiers.
     value = parameter.get("valueString")
     if value is None:
-        try:
-            value = parameter["valueIdentifier"]["value"]
-        except (KeyError, TypeError):
-            return None
+        identifier = parameter.get("valueIdentifier")
+        value = identifier.get("value") if isinstance(identifier, dict) else None
     return value if isinstance(value, str) else None
+
+
+def texts(parameter: Mapping[str, Any]) -> dict[str, str | None]:
+    """What the parts of a parameter say, by their names: see `text`; raises as `by_name`."""
+    each = parameter.get("part")
+    try:
+        # A hundred values a call have three parts each, nearly all of them an Identifier and nothing else.
+        found: dict[str, str | None] = {part["name"]: part["valueIdentifier"]["value"] for part in each or ()}
+        if (
+            sum(map(len, each or ())) == 2 * len(found)
+            and _TEXT.issuperset(map(type, found))
+            and _TEXT.issuperset(map(type, found.values()))
+        ):
+            return found
+    except (KeyError, TypeError):
+        pass
+    return {name: text(part) for name, part in parts(parameter).items()}
 
 
 def _dicts(each: object) -> list[dict[str, Any]]:

@@ -15,12 +15,14 @@ from attrs import frozen
 from zope.interface import implementer
 
 from dimseproxy.pseudonyms.batches import Outcome
-from dimseproxy.pseudonyms.fhir import FhirService, Resource, parameters, parts, text
+from dimseproxy.pseudonyms.fhir import FhirService, Resource, parameters, parts, text, texts
 from dimseproxy.pseudonyms.interfaces import SourceRefused
 from dimseproxy.pseudonyms.remote import Direction, IDialect
 
 #: Codes of http://hl7.org/fhir/issue-type that say that a value is nobody's pseudonym, or cannot be one of the domain.
 _UNKNOWN: Final = frozenset(("not-found", "invalid", "value", "code-invalid"))
+#: The part that says why a value cannot be had.
+_ERROR: Final = "error-code"
 
 
 class Operations(Enum):
@@ -69,30 +71,32 @@ def _question(direction: Direction, domain: str, values: Sequence[str]) -> Resou
 def _outcomes(resource: Resource, direction: Direction, domain: str, values: Sequence[str]) -> dict[str, Outcome]:
     """What the service says of each value; what it says nothing of is not in here."""
     outcomes: dict[str, Outcome] = {}
-    asked = frozenset(values)
+    asked, given, wanted = frozenset(values), direction.given, direction.wanted
     for parameter in parameters(resource):
-        said = parts(parameter)
-        value = text(said.get(direction.given))
+        said = texts(parameter)
+        value = said.get(given)
         if value is None:
             # What this says nothing of stays without an outcome, and is refused for that.
             continue
-        if text(said.get("target")) not in (domain, None):
+        if said.get("target") not in (domain, None):
             raise SourceRefused("the pseudonym service answers what it was not asked for")
         if value not in asked:
             if value.casefold() not in {each.casefold() for each in asked}:
                 raise SourceRefused("the pseudonym service answers what it was not asked for")
             # It takes the two for one. What was asked for stays without an outcome, and is refused for that.
             continue
-        outcome = _outcome(said, direction)
+        outcome: Outcome
+        if _ERROR in said:
+            outcome = _refusal(parts(parameter), direction)
+        else:
+            outcome = said.get(wanted) or SourceRefused(f"the pseudonym service gave no {wanted}")
         if outcomes.setdefault(value, outcome) != outcome:
             raise SourceRefused("the pseudonym service gives two answers for one value")
     return outcomes
 
 
-def _outcome(said: Mapping[str, Mapping[str, Any]], direction: Direction) -> Outcome:
-    error = said.get("error-code")
-    if error is None:
-        return text(said.get(direction.wanted)) or SourceRefused(f"the pseudonym service gave no {direction.wanted}")
+def _refusal(said: Mapping[str, Mapping[str, Any]], direction: Direction) -> Outcome:
+    error = said[_ERROR]
     coding = error.get("valueCoding")
     code = coding.get("code") if isinstance(coding, dict) else text(error)
     if direction is Direction.ORIGINALS and code in _UNKNOWN:

@@ -21,7 +21,7 @@ from zope.interface import Attribute, Interface, implementer
 
 from dimseproxy.errors import DimseProxyError
 from dimseproxy.privacy.identity import Identity, Kind
-from dimseproxy.pseudonyms.batches import Batches, Outcome
+from dimseproxy.pseudonyms.batches import Batches, Outcome, Outcomes
 from dimseproxy.pseudonyms.cache import Cache
 from dimseproxy.pseudonyms.fhir import FhirService, RequestRefused, Resource, UnknownDomain, operations
 from dimseproxy.pseudonyms.http import Http
@@ -251,7 +251,7 @@ class RemotePseudonyms:
         if not wanted:
             return execute(made, answers)
 
-        def add(outcomes: Mapping[tuple[Group, str], Outcome]) -> _Made:
+        def made_of(outcomes: Outcomes[Group]) -> _Made:
             for identity, key in wanted.items():
                 outcome = outcomes[key]
                 if isinstance(outcome, SourceRefused):
@@ -261,7 +261,7 @@ class RemotePseudonyms:
             return made(answers)
 
         # Kinds of one group may ask for the same value.
-        return self._batches.outcomes(dict.fromkeys(wanted.values())).addCallback(add)
+        return self._batches.outcomes(dict.fromkeys(wanted.values()), made_of)
 
     def _ask(self, group: Group, values: tuple[str, ...]) -> Deferred[Mapping[str, Outcome]]:
         return Deferred.fromCoroutine(self._outcomes(group, values))

@@ -35,10 +35,16 @@ _LONGEST_ORIGINAL: Final = 10_240
 #: All UIDs below it are for the standard to give (PS3.5 Annex A).
 _STANDARD_ROOT: Final = "1.2.840.10008."
 # PS3.5 9.1: components without leading zeros.  One component alone names nothing.
-_UID: Final = re.compile(r"(?:0|[1-9][0-9]*)(?:\.(?:0|[1-9][0-9]*))+")
+_UID: Final = r"(?:0|[1-9][0-9]*)(?:\.(?:0|[1-9][0-9]*))+"
 # Printable ASCII, without the backslash that separates values and the wildcards of PS3.4 C.2.2.2.4: a pseudonym must
 # mean itself when it comes back as a key.
-_TEXT: Final = re.compile(r"[!-)+->@-\[\]-~](?:[ -)+->@-\[\]-~]*[!-)+->@-\[\]-~])?")
+_TEXT: Final = r"[!-)+->@-\[\]-~](?:[ -)+->@-\[\]-~]*[!-)+->@-\[\]-~])?"
+#: Nearly all pseudonyms are one of these; what is wrong with the others is found out by and by.
+_VALID: Final = {
+    use: re.compile(rf"(?=.{{1,{longest}}}\Z)(?:{shape})")
+    for use, longest in _LONGEST.items()
+    for shape in [rf"(?!{re.escape(_STANDARD_ROOT)}){_UID}" if use is Use.UID else _TEXT]
+}
 # Older interfaces of gPAS report misses in the place of the answer.
 _REPORTED: Final = re.compile(r"\s*\*\*\*.*", re.DOTALL)
 _CONTROLS: Final = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f\ud800-\udfff]")
@@ -57,6 +63,8 @@ def fault_of_pseudonym(use: Use, value: str) -> str | None:
 
     @return: to follow "the pseudonym"; None where nothing is wrong.
     """
+    if _VALID[use].fullmatch(value):
+        return None
     if not value:
         return "is empty"
     if _REPORTED.match(value):
@@ -64,13 +72,8 @@ def fault_of_pseudonym(use: Use, value: str) -> str | None:
     if len(value) > _LONGEST[use]:
         return f"is longer than the {_LONGEST[use]} characters of {use.value}"
     if use is Use.UID:
-        if not _UID.fullmatch(value):
-            return "is no valid UID"
-        if value.startswith(_STANDARD_ROOT):
-            return "is a UID of the DICOM standard"
-    elif not _TEXT.fullmatch(value):
-        return "has characters that no pseudonym may have"
-    return None
+        return "is a UID of the DICOM standard" if value.startswith(_STANDARD_ROOT) else "is no valid UID"
+    return "has characters that no pseudonym may have"
 
 
 def fault_of_original(use: Use, value: str) -> str | None:

@@ -56,7 +56,7 @@ class BatchesTests(SynchronousTestCase):
         )
 
     def _ask(self, values: str, group: str = "g") -> Deferred[Mapping[Key, Outcome]]:
-        return self.batches.outcomes([(group, value) for value in values])
+        return self.batches.outcomes([(group, value) for value in values], dict)
 
     def _turn(self) -> None:
         self.clock.advance(0)
@@ -70,6 +70,16 @@ class BatchesTests(SynchronousTestCase):
         self._ask("bc")
         self._turn()
         self.assertEqual(self.service.calls, [("g", ("a", "b", "c"))])
+
+    def test_an_answer_of_which_nothing_can_be_made_is_a_failure_of_its_own(self) -> None:
+        def made(_: object) -> None:
+            raise SourceRefused("cannot be used")
+
+        first, second = self.batches.outcomes([("g", "a")], made), self._ask("a")
+        self._turn()
+        self.service.answers()
+        self.failureResultOf(first, SourceRefused)
+        self.assertEqual(self.successResultOf(second), {("g", "a"): "A"})
 
     def test_answers_each_with_its_own(self) -> None:
         first, second = self._ask("a"), self._ask("b")
@@ -251,7 +261,7 @@ class BatchesTests(SynchronousTestCase):
     def test_very_many_calls_may_end_at_once(self) -> None:
         for ask in (self._refused_at_once, self._answered_at_once):
             batches: Batches[str] = Batches(self.clock, ask, size=1, concurrency=1, seconds=10.0, most_waiting=10_000)
-            asked = [batches.outcomes([("g", str(number))]) for number in range(3000)]
+            asked = [batches.outcomes([("g", str(number))], dict) for number in range(3000)]
             stopping = batches.stop()
             self._turn()
             self.assertTrue(all(asking.called for asking in asked))
@@ -285,7 +295,7 @@ class BatchesTests(SynchronousTestCase):
         self.assertNoResult(self._ask("efgh"))
 
     def test_nothing_is_known_at_once(self) -> None:
-        self.assertEqual(self.successResultOf(self.batches.outcomes([])), {})
+        self.assertEqual(self.successResultOf(self.batches.outcomes([], dict)), {})
 
     def test_stops_when_the_last_call_has_ended(self) -> None:
         asking = self._ask("a")
