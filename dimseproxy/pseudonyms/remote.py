@@ -360,7 +360,7 @@ class RemotePseudonyms:
         return {group.value_of(key): known for key, known in found.items()} if found else {}
 
     def _remember_pseudonyms(self, group: Group, said: Mapping[str, str]) -> None:
-        """@param said: pseudonyms by their originals."""
+        """@param said: by their originals."""
         originals, pseudonyms = said.keys(), said.values()
         self._cache.put_all(zip(group.keys(originals), pseudonyms, strict=True))
         self._cache.put_all(zip(group.reverse.keys(pseudonyms), originals, strict=True))

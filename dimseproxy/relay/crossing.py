@@ -83,9 +83,11 @@ class Message(Protocol):
     def feed(self, fragment: DataSetFragment) -> None:
         """More of the data set."""
 
-    def passes(self, fragment: DataSetFragment) -> bool:
+    def let_through(self, fragment: DataSetFragment) -> bool:
         """
-        Whether more of the data set leaves just as it came, where everything before it has left; it is not fed then.
+        Let more of the data set leave just as it came, where everything before it has left.
+
+        @return: false where it has to be fed.
         """
 
 
@@ -108,7 +110,7 @@ class Own:
     def feed(self, fragment: DataSetFragment) -> None:
         """It has no data set."""
 
-    def passes(self, fragment: DataSetFragment) -> bool:
+    def let_through(self, fragment: DataSetFragment) -> bool:
         """It has no data set."""
         return False
 
@@ -169,7 +171,7 @@ class Way:
 
     def take(self, parts: Sequence[Part]) -> None:
         """Parts from the sender, in order."""
-        if len(parts) == 1 and self._passes(parts[0]):
+        if len(parts) == 1 and self._let_through(parts[0]):
             self._is_busy = True
             try:
                 self._onward(parts)
@@ -201,10 +203,11 @@ class Way:
             self._is_busy = was_busy
         self.advance()
 
-    def _passes(self, part: Part) -> bool:
+    def _let_through(self, part: Part) -> bool:
         """
-        Whether a part leaves just as it came, with nothing to wait for: the middle of pixel data, which is most of what
-        crosses.
+        Let a part leave just as it came, where nothing has to wait: the middle of pixel data, most of what crosses.
+
+        @return: false where it is to be taken as any other.
         """
         message = self._current
         return (
@@ -214,7 +217,7 @@ class Way:
             and not (message.ready or message.is_over)
             and not (self._is_busy or self.is_stopped or self.is_closed)
             and message is self._messages[0]
-            and message.passes(part)
+            and message.let_through(part)
         )
 
     def inject(self, message: Message) -> None:

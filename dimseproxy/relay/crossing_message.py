@@ -62,7 +62,7 @@ class CrossingMessage:
             and self._refusal is None
         )
 
-    def passes(self, fragment: DataSetFragment) -> bool:
+    def let_through(self, fragment: DataSetFragment) -> bool:
         """See `Message`."""
         return False
 

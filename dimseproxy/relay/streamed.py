@@ -121,7 +121,7 @@ class Streamed(CrossingMessage):
 
     def _take(self, fragment: DataSetFragment) -> bool:
         """Whether something of a fragment is to be worked on."""
-        if self.passes(fragment):
+        if self.let_through(fragment):
             self.ready.append(fragment)
             return False
         length = fragment.data_length
@@ -138,7 +138,7 @@ class Streamed(CrossingMessage):
         self._feed((), True)
         return True
 
-    def passes(self, fragment: DataSetFragment) -> bool:
+    def let_through(self, fragment: DataSetFragment) -> bool:
         """See `Message`."""
         if fragment.is_last or self.is_waiting or not self._is_open or self._refusal is not None:
             return False
