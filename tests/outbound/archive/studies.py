@@ -114,7 +114,8 @@ class Application:
     """
     Takes objects, as an outbound.
 
-    @ivar arrived: the SOP Instance UIDs of the objects that it answered with success, in order.
+    @ivar came: the SOP Instance UIDs of the objects that came, in order.
+    @ivar arrived: those that it answers with success, a moment later.
     @ivar statuses: what it answers, by SOP Instance UID, where that is something else.
     @ivar silent: the SOP Instance UIDs that it does not answer.
     @ivar accepts: whether it takes objects of this SOP class in this transfer syntax.
@@ -123,6 +124,7 @@ class Application:
     """
 
     def __init__(self) -> None:
+        self.came: list[str] = []
         self.arrived: list[str] = []
         self.received: dict[str, bytes] = {}
         self.statuses: dict[str, int] = {}
@@ -185,6 +187,7 @@ class _Taking:
             self._later(self.end)
             return
         self._count += 1
+        application.came.append(uid)
         if uid in application.silent:
             return
         status = application.statuses.get(uid, 0)

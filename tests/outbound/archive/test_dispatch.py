@@ -341,7 +341,8 @@ class DispatchTests(TestCase):
         house.application.silent.add("1.5.102")
         await house.gets(1, 1, 2)
         house.dispatch.start()
-        await until(lambda: house.arrived, "the first object arrived")
+        # Then it has heard that the first one arrived.
+        await until(lambda: "1.5.102" in house.application.came, "the second object came")
         await house.stop()
         house.application.silent.clear()
         house.dispatch = house.another(house.found.queue)
