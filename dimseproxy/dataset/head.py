@@ -12,7 +12,7 @@ from typing import Final
 
 from pydicom.tag import BaseTag, Tag
 
-from dimseproxy.dataset.element import UNDEFINED_LENGTH, Element, Level, Plan
+from dimseproxy.dataset.element import UNDEFINED_LENGTH
 from dimseproxy.dataset.encoding import Encoding, encoding_of
 from dimseproxy.dataset.frames import (
     FIRST_DELIMITER,
@@ -184,14 +184,11 @@ def identifier(transfer_syntax: str, keys: Mapping[BaseTag, str]) -> bytes:
 def _encoded(transfer_syntax: str, values: Mapping[BaseTag, str]) -> bytes:
     encoding = encoding_of(transfer_syntax) or _LIKELY
     layout = layout_of(encoding.is_implicit, encoding.is_little_endian)
-    level = Level(None, 0, 0, Plan(), layout.encoding)
-    encoded = b""
-    for tag in sorted(values):
-        vr = dictionary_vr(tag) or "UN"
-        element = Element(tag, vr, b"", level, vr)
-        # As wide as what a peer can have sent: a UID that is none goes back as it came.
-        element.replace(values[tag].encode("latin-1", "replace"))
-        encoded += layout.written(element)
+    # As wide as what a peer can have sent: a UID that is none goes back as it came.
+    encoded = b"".join(
+        layout.encoded(tag, dictionary_vr(tag) or "UN", values[tag].encode("latin-1", "replace"))
+        for tag in sorted(values)
+    )
     if not encoding.is_deflated:
         return encoded
     deflate = zlib.compressobj(wbits=-zlib.MAX_WBITS)

@@ -151,12 +151,12 @@ class AnswerForm:
         self, places: Sequence[Place], policy: Policy, key: bytes, layout: Layout, character_sets: bytes
     ) -> None:
         self._places = places
-        #: A place as it is gone through: what reads its header, how it begins, how long the header is, what is written
-        #: where that is no matter of its value, and the place itself where its value says something.
+        #: A place as it is gone through: what reads its header, how it begins, how long the header is; what is written
+        #: where that is no matter of its value, or the place itself where its value says something.
         self._row = [
             (
                 *(place.header.unpack_from, place.start, place.header.size),
-                *(place.written if place.becomes is Becomes.SETTLED else None, place if place.is_read else None),
+                *((None, place) if place.is_read else (None if place.becomes is Becomes.KEPT else place.written, None)),
             )
             for place in places
         ]
@@ -215,8 +215,8 @@ class AnswerForm:
                     if run < at:
                         append(answer[run:at])
                     run = end
-                    if place is None:
-                        append(written or b"")
+                    if written is not None:
+                        append(written)
                     elif not take(place, answer[at:end]):
                         return None
                 at = end

@@ -20,7 +20,7 @@ from typing import Final
 
 from attrs import define, field, frozen
 
-from dimseproxy.dataset.element import Element, Level
+from dimseproxy.dataset.element import Level
 from dimseproxy.dataset.frames import Layout
 from dimseproxy.dataset.scanner import MAX_HELD_VALUE
 from dimseproxy.privacy import values
@@ -267,9 +267,7 @@ class RememberedHead:
         @raise OperationRefused: the pseudonym does not fit.
         """
         values.check_pseudonym("UI" if name.kind.is_uid else name.vr, pseudonym)
-        element = Element(name.tag, name.vr, b"", self._level, name.vr_out)
-        element.replace(pseudonym.encode("ascii"))
-        return self.layout.written(element)
+        return self.layout.encoded(name.tag, name.vr_out, pseudonym.encode("ascii"))
 
 
 def beginning_of(views: Iterable[memoryview], most: int) -> bytes:

@@ -36,7 +36,7 @@ MAX_CHARACTER_SETS: Final = 1024
 _ESCAPE: Final = 0x1B
 _REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 #: Most characters of a value (PS3.5 Table 6.2-1); of a component group for PN.
-_LENGTHS: Final = {"AE": 16, "CS": 16, "SH": 16, "LO": 64, "PN": 64, "UI": 64, "ST": 1024, "LT": 10240}
+LENGTHS: Final = {"AE": 16, "CS": 16, "SH": 16, "LO": 64, "PN": 64, "UI": 64, "ST": 1024, "LT": 10240}
 _UNLIMITED: Final = frozenset(("UC", "UR", "UT"))
 _UID: Final = r"(?:0|[1-9]\d*)(?:\.(?:0|[1-9]\d*))+"
 _CODE: Final = r"[A-Z0-9_](?:[A-Z0-9_ ]*[A-Z0-9_])?"
@@ -44,8 +44,8 @@ _CODE: Final = r"[A-Z0-9_](?:[A-Z0-9_ ]*[A-Z0-9_])?"
 _PLAIN: Final = r"(?! )[ -)+->@-\[\]-~]+(?<! )"
 #: What a pseudonym must be like, by VR.
 _PSEUDONYMS: Final = {
-    vr: re.compile(rf"(?=.{{1,{_LENGTHS.get(vr, '')}}}\Z)(?:{shape})", re.ASCII)
-    for vr in (*_LENGTHS, *_UNLIMITED)
+    vr: re.compile(rf"(?=.{{1,{LENGTHS.get(vr, '')}}}\Z)(?:{shape})", re.ASCII)
+    for vr in (*LENGTHS, *_UNLIMITED)
     for shape in [{"UI": _UID, "CS": _CODE}.get(vr, _PLAIN)]
 }
 #: What brings back the first character set within a value field (PS3.5 6.1.2.5.3).
@@ -127,6 +127,12 @@ def encode(text: str, vr: str, character_sets: bytes) -> bytes:
     return encoded
 
 
+def is_pseudonym(vr: str, text: str) -> bool:
+    """See `check_pseudonym`."""
+    valid = _PSEUDONYMS.get(vr)
+    return valid is not None and valid.fullmatch(text) is not None
+
+
 def check_pseudonym(vr: str, text: str) -> None:
     """
     Whether a pseudonym may stand as a value of a VR.
@@ -136,8 +142,7 @@ def check_pseudonym(vr: str, text: str) -> None:
 
     @raise OperationRefused: it may not.
     """
-    valid = _PSEUDONYMS.get(vr)
-    if valid is None or valid.fullmatch(text) is None:
+    if not is_pseudonym(vr, text):
         raise OperationRefused(Status.PROCESSING_FAILURE, f"a pseudonym is no valid value of VR {vr[:2]}")
 
 

@@ -237,7 +237,7 @@ def by_name(each: Any) -> dict[str, dict[str, Any]]:
     try:
         found = dict(zip(map(_NAME, each), each, strict=True))
         is_broken = len(found) < len(each) or not _TEXT.issuperset(map(type, found))
-    except (TypeError, KeyError, IndexError):
+    except (TypeError, KeyError):
         is_broken = True
     if is_broken:
         raise SourceRefused("the pseudonym service answers with broken Parameters")

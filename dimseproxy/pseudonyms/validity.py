@@ -8,12 +8,11 @@ the data set must not pass as a pseudonym.  What is said about a value never rep
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from enum import Enum
-from types import MappingProxyType
 from typing import Final
 
 from dimseproxy.privacy.identity import Kind
+from dimseproxy.privacy.values import LENGTHS, is_pseudonym
 
 
 class Use(Enum):
@@ -26,25 +25,11 @@ class Use(Enum):
 
 _SHORT_KINDS: Final = frozenset((Kind.ACCESSION, Kind.STUDY_ID))
 
-#: PS3.5 Table 6.2-1, in characters.
-_LONGEST: Final[Mapping[Use, int]] = MappingProxyType({Use.UID: 64, Use.SHORT: 16, Use.LONG: 64})
-
 #: An original may be any text that a data set can hold, also one that breaks the limits of its VR.
 _LONGEST_ORIGINAL: Final = 10_240
 
 #: All UIDs below it are for the standard to give (PS3.5 Annex A).
 _STANDARD_ROOT: Final = "1.2.840.10008."
-# PS3.5 9.1: components without leading zeros.  One component alone names nothing.
-_UID: Final = r"(?:0|[1-9][0-9]*)(?:\.(?:0|[1-9][0-9]*))+"
-# Printable ASCII, without the backslash that separates values and the wildcards of PS3.4 C.2.2.2.4: a pseudonym must
-# mean itself when it comes back as a key.
-_TEXT: Final = r"[!-)+->@-\[\]-~](?:[ -)+->@-\[\]-~]*[!-)+->@-\[\]-~])?"
-#: Nearly all pseudonyms are one of these; what is wrong with the others is found out by and by.
-_VALID: Final = {
-    use: re.compile(rf"(?=.{{1,{longest}}}\Z)(?:{shape})")
-    for use, longest in _LONGEST.items()
-    for shape in [rf"(?!{re.escape(_STANDARD_ROOT)}){_UID}" if use is Use.UID else _TEXT]
-}
 # Older interfaces of gPAS report misses in the place of the answer.
 _REPORTED: Final = re.compile(r"\s*\*\*\*.*", re.DOTALL)
 _CONTROLS: Final = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f\ud800-\udfff]")
@@ -63,16 +48,17 @@ def fault_of_pseudonym(use: Use, value: str) -> str | None:
 
     @return: to follow "the pseudonym"; None where nothing is wrong.
     """
-    if _VALID[use].fullmatch(value):
+    is_standard = use is Use.UID and value.startswith(_STANDARD_ROOT)
+    if is_pseudonym(use.value, value) and not is_standard:
         return None
     if not value:
         return "is empty"
     if _REPORTED.match(value):
         return "is the text of an error"
-    if len(value) > _LONGEST[use]:
-        return f"is longer than the {_LONGEST[use]} characters of {use.value}"
+    if len(value) > LENGTHS[use.value]:
+        return f"is longer than the {LENGTHS[use.value]} characters of {use.value}"
     if use is Use.UID:
-        return "is a UID of the DICOM standard" if value.startswith(_STANDARD_ROOT) else "is no valid UID"
+        return "is a UID of the DICOM standard" if is_standard else "is no valid UID"
     return "has characters that no pseudonym may have"
 
 

@@ -52,7 +52,7 @@ class BulkTests(TestCase):
         self.clock, self.names = Clock(), Names()
         request = a_request(VERIFICATION, CT, FIND, MOVE)
         self.peer = FakeAssociation(request, an_accept(request))
-        privacy = Privacy(compile_policy(name="research", keep=(0x00080005,)), self.names, lambda: b"k" * 32)
+        privacy = Privacy(compile_policy(name="research"), self.names, lambda: b"k" * 32)
         self.border = Border(self.peer, privacy, Direction.TO_ORIGINALS, self.clock)
         self.user = User()
         self.border.use(self.user)
