@@ -117,7 +117,7 @@ class Process:
             self._turn(1.0)
 
     def run(self, seconds: float) -> Outcome:
-        """Do the work; what is under way in the end is not counted."""
+        """Do the work, and go on until one operation was done; what is under way in the end is not counted."""
         start = time.perf_counter()
         end = start + seconds
         cpu = time.process_time()
@@ -129,8 +129,8 @@ class Process:
             for count, caller in enumerate(idle):
                 # With an interval they begin one after the other, not all at once.
                 self._work(caller, start + self._load.interval * count / len(idle))
-        while (now := time.perf_counter()) < end:
-            self._turn(min(end - now, 1.0))
+        while (now := time.perf_counter()) < end or not self._latencies:
+            self._turn(min(max(end - now, 0.01), 1.0))
         return Outcome(time.perf_counter() - start, self._latencies, time.process_time() - cpu)
 
     def _turn(self, patience: float) -> None:

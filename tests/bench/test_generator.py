@@ -74,6 +74,9 @@ class LoadTests(TestCase):
     def test_associations_that_do_not_are_opened_anew(self) -> None:
         self.assertGreater(len(self.outcome(Load(2, store(20_000), once=True)).latencies), 2)
 
+    def test_a_moment_too_short_for_one_lasts_until_it_is_done(self) -> None:
+        self.assertGreater(len(together(self.sink.port, [Load(1, echo)], 0.0).latencies), 0)
+
     def test_an_interval_is_kept(self) -> None:
         """The first operation is at once, the second one in a minute."""
         self.assertEqual(len(self.outcome(Load(1, echo, interval=60.0)).latencies), 1)
