@@ -302,7 +302,8 @@ class Generator:
 
     def _end(self) -> None:
         for process in self._processes:
-            process.terminate()
+            # It may have Twisted's handler for SIGTERM, where a test forked it.
+            process.kill()
             process.join()
 
     def _meet(self) -> None:

@@ -42,7 +42,7 @@ class RunTests(SynchronousTestCase):
     def start_in(self, environment: dict[str, str]) -> subprocess.Popen[str]:
         command = [sys.executable, str(CHECKOUT / "scripts" / "run")]
         running = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, cwd=CHECKOUT)
-        watch = Timer(STUCK, running.kill)
+        watch = Timer(STUCK, running.terminate)
         watch.start()
         self.addCleanup(watch.cancel)
         self.addCleanup(self.stop, running)

@@ -138,6 +138,7 @@ class OptionsTests(TestCase):
             capture_output=True,
             text=True,
             check=True,
+            timeout=60,
             env=os.environ | environment(),
         ).stdout.split()
         self.assertEqual({name for name in said if name.startswith("dimseproxy")}, {"dimseproxy", "dimseproxy.tap"})

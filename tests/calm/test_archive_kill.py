@@ -7,12 +7,12 @@ from pathlib import Path
 from shutil import rmtree
 
 from twisted.internet.defer import Deferred
-from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
 from tests.calm.kill import Killing, Outcome
 from tests.support.archive import archive_key
 from tests.support.postgresql import postgresql
+from tests.support.threads import in_thread
 
 ROUNDS = 2
 
@@ -25,7 +25,7 @@ class KilledTests(TestCase):
     def killed(self, archive: str = "", top: str = "", proxies: int = 1) -> Deferred[Outcome]:
         folder = Path(tempfile.mkdtemp(prefix="dimseproxy-kill-"))
         self.addCleanup(rmtree, folder, True)
-        return deferToThread(lambda: Killing(folder, 1, archive, top, proxies).run(ROUNDS))
+        return in_thread(lambda: Killing(folder, 1, archive, top, proxies).run(ROUNDS))
 
     def stored_something(self, outcome: Outcome) -> None:
         # All else was looked at in each round.

@@ -25,7 +25,7 @@ convert_encodings(["DOE^JOHN"])
 def warned(module: str) -> bytes:
     """What a process says whose data set has a strange character set, which pydicom always warns of."""
     command = [sys.executable, "-c", _WARNS.format(module=module)]
-    return subprocess.run(command, check=True, capture_output=True).stderr
+    return subprocess.run(command, check=True, capture_output=True, timeout=60).stderr
 
 
 class QuietTests(SynchronousTestCase):

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from typing import Any
 
 from pydicom.dataset import Dataset
-from pynetdicom import build_context, evt
-from pynetdicom.association import Association
 from pynetdicom.sop_class import PatientRootQueryRetrieveInformationModelFind as PATIENT_FIND
-from pynetdicom.sop_class import (
-    StorageCommitmentPushModel,
-)
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind as STUDY_FIND
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelGet as STUDY_GET
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelMove as STUDY_MOVE
@@ -25,9 +19,9 @@ from tests.support.dcmjs import dcmjs_scu
 from tests.support.dcmtk import Peer, checked, find, scu, store, storescp
 from tests.support.objects import Sample, archive_samples, data_sets_in, distinct_samples, sample
 from tests.support.orthanc import Orthanc, orthanc
-from tests.support.process import PATIENCE, executable, free_port, scratch
+from tests.support.process import executable, free_port, scratch
 from tests.support.proxy import CALLED
-from tests.support.pynetdicom_scp import COMMITMENT_INSTANCE, pynetdicom_scp
+from tests.support.pynetdicom_scp import pynetdicom_scp
 from tests.support.pynetdicom_scu import study_level
 
 STUDY = archive_samples()[0].study
@@ -204,27 +198,7 @@ class Pynetdicom(Archiving):
         archive, _ = await self.filled()
         one = OBJECTS[0]
         request = commitment_request((one.sop_class, one.sop_instance), (one.sop_class, "2.25.1"))
-        reports, arrived = [], threading.Event()
-
-        def keep(event: evt.Event) -> tuple[int, None]:
-            reports.append((event.event_type, event.event_information))
-            arrived.set()
-            return SUCCESS, None
-
-        def talk(association: Association) -> None:
-            association.send_n_action(request, 1, StorageCommitmentPushModel, COMMITMENT_INSTANCE)
-            # The association's own thread answers the report while this one waits for it.
-            arrived.wait(PATIENCE)
-
-        await pynetdicom_scu.conversation(
-            archive.port,
-            CALLED,
-            "MODALITY",
-            [build_context(StorageCommitmentPushModel)],
-            talk,
-            handlers=[(evt.EVT_N_EVENT_REPORT, keep)],
-        )
-        [(kind, report)] = reports
+        [(kind, report)] = await pynetdicom_scu.commit(archive.port, CALLED, "MODALITY", request)
         self.assertEqual(
             (WITH_FAILURES, [one.sop_instance], [("2.25.1", NO_SUCH_OBJECT)]),
             (

@@ -9,7 +9,6 @@ from typing import Any
 
 from pydicom.uid import CTImageStorage, ImplicitVRLittleEndian
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelGet as STUDY_GET
-from twisted.internet.threads import deferToThread
 
 from bench.scu import Association
 from tests.calm.kill import an_object
@@ -20,6 +19,7 @@ from tests.support.objects import Sample
 from tests.support.process import executable, needed, run, scratch
 from tests.support.proxy import CALLED
 from tests.support.pynetdicom_scu import study_level
+from tests.support.threads import in_thread
 
 MIB = 1 << 20
 DISK = 12 * MIB
@@ -64,7 +64,7 @@ class SmallDisk(ArchiveCase, EndToEnd):
                 association.release()
             return statuses
 
-        return await deferToThread(send)
+        return await in_thread(send)
 
     async def there(self, archive: ArchiveProxy) -> list[str]:
         """What a C-GET brings of all that was stored."""

@@ -13,7 +13,6 @@ from random import Random
 from typing import Any
 
 from twisted.internet.task import deferLater
-from twisted.internet.threads import deferToThread
 
 from bench.scu import Association
 from tests.calm.kill import an_object
@@ -21,6 +20,7 @@ from tests.e2e.base import EndToEnd
 from tests.support.archive import ArchiveCase, ArchiveProxy
 from tests.support.flapping import WAYS, Flapping, flapping
 from tests.support.process import clock, until
+from tests.support.threads import in_thread
 
 STUDIES = int(os.environ.get("DIMSEPROXY_STUDIES", "60"))
 FLAPS = 5
@@ -66,7 +66,7 @@ class Dispatch(ArchiveCase, EndToEnd):
                 association.release()
             return sent
 
-        return await deferToThread(send)
+        return await in_thread(send)
 
     def states(self, archive: ArchiveProxy) -> dict[str, int]:
         """How many studies are in each state, as the archive has it in its database."""

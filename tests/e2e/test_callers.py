@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.threads import deferToThread
-
 from tests.e2e.base import EndToEnd
 from tests.support.dcmtk import checked, scu, storescp
 from tests.support.process import free_port
@@ -13,6 +11,7 @@ from tests.support.proxy import ProxyProcess, application, relay
 from tests.support.pynetdicom_scp import PynetdicomScp, pynetdicom_scp
 from tests.support.pynetdicom_scu import Refusal, refusal
 from tests.support.raw import ABORT, ACCEPT, REJECT, answer, association_request, stall
+from tests.support.threads import in_thread
 
 ELSEWHERE = "203.0.113.9"
 """An address that no caller here has (RFC 5737)."""
@@ -99,6 +98,6 @@ class Stalled(EndToEnd):
         peer = await storescp(self)
         front = await self.before(peer.port, peer.title)
         for sent in STALLS * 5:
-            connection = await deferToThread(stall, front.port, sent)
+            connection = await in_thread(stall, front.port, sent)
             self.addCleanup(connection.close)
         await checked(self, scu("echoscu", front.port, front.title, "ECHOSCU", options=["-ta", "10"]))

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 from io import BytesIO
 from typing import Any
 
 import pydicom
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
-from pynetdicom import build_context, evt
+from pynetdicom import build_context
 from pynetdicom.association import Association
-from pynetdicom.sop_class import ModalityPerformedProcedureStep, StorageCommitmentPushModel
+from pynetdicom.sop_class import ModalityPerformedProcedureStep
 
 from tests.e2e.base import EndToEnd
 from tests.e2e.test_services import COMMITTED, commitment_request
@@ -20,8 +19,7 @@ from tests.support.dcmtk import find, wlmscpfs
 from tests.support.planted import JAPANESE, Planted, planted, planted_step
 from tests.support.planted_house import House, house_before, policy
 from tests.support.planted_markers import found
-from tests.support.process import PATIENCE
-from tests.support.pynetdicom_scp import COMMITMENT_INSTANCE, PynetdicomScp, everything, pynetdicom_scp
+from tests.support.pynetdicom_scp import PynetdicomScp, everything, pynetdicom_scp
 
 CT = planted("ct")
 SCHEDULED = planted_step()
@@ -46,25 +44,8 @@ class Commitment(Services):
         gateway, registry = await self.gateway(CT)
         await pynetdicom_scu.store(gateway.port, gateway.title, "MODALITY", gateway.stored)
         (one,) = gateway.stored
-        request, reports, arrived = commitment_request((one.sop_class, one.sop_instance)), [], threading.Event()
-
-        def keep(event: evt.Event) -> tuple[int, None]:
-            reports.append((event.event_type, event.event_information))
-            arrived.set()
-            return 0x0000, None
-
-        def talk(association: Association) -> None:
-            association.send_n_action(request, 1, StorageCommitmentPushModel, COMMITMENT_INSTANCE)
-            arrived.wait(PATIENCE)
-
-        await pynetdicom_scu.conversation(
-            gateway.port,
-            gateway.title,
-            "MODALITY",
-            [build_context(StorageCommitmentPushModel)],
-            talk,
-            handlers=[(evt.EVT_N_EVENT_REPORT, keep)],
-        )
+        request = commitment_request((one.sop_class, one.sop_instance))
+        reports = await pynetdicom_scu.commit(gateway.port, gateway.title, "MODALITY", request)
         return gateway, registry, request, reports
 
     async def test_the_registry_is_not_told_an_original(self) -> None:

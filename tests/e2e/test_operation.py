@@ -11,7 +11,6 @@ from pynetdicom import build_context
 from pynetdicom.association import Association
 from pynetdicom.sop_class import Verification
 from twisted.internet.defer import Deferred, ensureDeferred
-from twisted.internet.threads import deferToThread
 
 from tests.e2e.base import EndToEnd
 from tests.support import pynetdicom_scu
@@ -20,6 +19,7 @@ from tests.support.process import PATIENCE, free_port, port_is_open, until
 from tests.support.proxy import CALLED, ProxyProcess, application, relay
 from tests.support.pynetdicom_scp import pynetdicom_scp
 from tests.support.pynetdicom_scu import Refusal, Refused, associate
+from tests.support.threads import in_thread
 
 ECHO = [build_context(Verification)]
 
@@ -55,7 +55,7 @@ class Operation(EndToEnd):
                 if association.is_established:
                     association.release()
 
-        return opened, go, deferToThread(whole)
+        return opened, go, in_thread(whole)
 
     async def echo(self, calling: str = "CALLER") -> int:
         """The status of a C-ECHO."""

@@ -6,7 +6,6 @@ from pynetdicom import build_context
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind as STUDY_FIND
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelMove as STUDY_MOVE
 from pynetdicom.sop_class import Verification
-from twisted.internet.threads import deferToThread
 
 from tests.e2e.base import EndToEnd
 from tests.support import pynetdicom_scu
@@ -16,6 +15,7 @@ from tests.support.process import free_port, run, until
 from tests.support.proxy import application
 from tests.support.pynetdicom_scp import PynetdicomScp, pynetdicom_scp
 from tests.support.pynetdicom_scu import Refusal, Refused, associate, refusal, study_level
+from tests.support.threads import in_thread
 
 CALLING_NOT_RECOGNISED = Refusal(1, 1, 3)
 CALLED_NOT_RECOGNISED = Refusal(1, 1, 7)
@@ -171,7 +171,7 @@ class Limits(Refusals):
                     association.release()
             return None
 
-        self.assertEqual(LOCAL_LIMIT_EXCEEDED, await deferToThread(crowd))
+        self.assertEqual(LOCAL_LIMIT_EXCEEDED, await in_thread(crowd))
 
     async def test_the_limit_recovers(self) -> None:
         peer = self.peer()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from io import BytesIO
 
 from pydicom.dataset import Dataset
 from pydicom.uid import UID, generate_uid
-from pynetdicom import _config, build_context, evt
+from pynetdicom import _config, build_context
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.sop_class import (
@@ -23,7 +22,7 @@ from tests.support import pynetdicom_scu
 from tests.support.objects import archive_samples, sample
 from tests.support.orthanc import orthanc
 from tests.support.printing import print_image, printer
-from tests.support.process import PATIENCE, free_port, until
+from tests.support.process import free_port, until
 from tests.support.proxy import CALLED
 from tests.support.pynetdicom_scp import COMMITMENT_INSTANCE, PynetdicomScp, pynetdicom_scp
 
@@ -98,26 +97,8 @@ class StorageCommitment(EndToEnd):
     async def test_the_report_comes_on_the_same_association(self) -> None:
         scp = pynetdicom_scp(self)
         front = await self.before(scp.port, scp.title)
-        request, reports, arrived = commitment_request(self.asked), [], threading.Event()
-
-        def keep(event: evt.Event) -> tuple[int, None]:
-            reports.append((event.event_type, event.event_information))
-            arrived.set()
-            return 0x0000, None
-
-        def talk(association: Association) -> None:
-            association.send_n_action(request, 1, StorageCommitmentPushModel, COMMITMENT_INSTANCE)
-            # The association's own thread answers the report while this one waits for it.
-            arrived.wait(PATIENCE)
-
-        await pynetdicom_scu.conversation(
-            front.port,
-            front.title,
-            "MODALITY",
-            [build_context(StorageCommitmentPushModel)],
-            talk,
-            handlers=[(evt.EVT_N_EVENT_REPORT, keep)],
-        )
+        request = commitment_request(self.asked)
+        reports = await pynetdicom_scu.commit(front.port, front.title, "MODALITY", request)
         self.assertEqual([(COMMITTED, request.TransactionUID)], [(kind, ds.TransactionUID) for kind, ds in reports])
 
     async def test_the_report_comes_on_an_association_of_its_own(self) -> None:

@@ -15,7 +15,6 @@ from pynetdicom import build_context
 from pynetdicom.association import Association
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind as STUDY_FIND
 from twisted.internet.defer import Deferred
-from twisted.internet.threads import deferToThread
 
 from dimseproxy.workers.orders import WHERE
 from dimseproxy.workers.part import Part
@@ -26,6 +25,7 @@ from tests.support.objects import sample
 from tests.support.process import PATIENCE, at_once, port_is_open, scratch, until
 from tests.support.proxy import CALLED, ProxyProcess
 from tests.support.pynetdicom_scu import associate
+from tests.support.threads import in_thread
 
 WORKERS = 3
 
@@ -117,7 +117,7 @@ class Death(Workers):
             go.wait(PATIENCE)
             return works(association)
 
-        return opened, go, deferToThread(whole)
+        return opened, go, in_thread(whole)
 
     async def test_the_associations_of_the_others_go_on(self) -> None:
         proxy = await self.start()
@@ -214,7 +214,7 @@ class Stop(Workers):
                 if association.is_established:
                     association.release()
 
-        return deferToThread(whole)
+        return in_thread(whole)
 
     async def running(self, proxy: ProxyProcess) -> Deferred[list[int]]:
         outcome = self.storing()

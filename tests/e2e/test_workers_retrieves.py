@@ -15,7 +15,6 @@ from pynetdicom.sop_class import StorageCommitmentPushModel, Verification
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelGet as STUDY_GET
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelMove as STUDY_MOVE
 from twisted.internet.defer import Deferred, ensureDeferred
-from twisted.internet.threads import deferToThread
 
 from tests.e2e.base import EndToEnd, Front
 from tests.e2e.test_move import OTHER_STUDY, STUDY, of_study
@@ -29,6 +28,7 @@ from tests.support.process import PATIENCE, at_once, free_port, until
 from tests.support.proxy import TITLE
 from tests.support.pynetdicom_scp import COMMITMENT_INSTANCE, GETS, PynetdicomScp, everything, pynetdicom_scp
 from tests.support.pynetdicom_scu import Refusal, Refused, associate, study_level
+from tests.support.threads import in_thread
 
 WORKERS = 3
 
@@ -197,7 +197,7 @@ class Limits(Workers):
         peer = pynetdicom_scp(self)
         front = await self.workers(peer.port, peer.title, inbound={"max_associations": self.most})
         held: list[Association] = []
-        self.addCleanup(lambda: deferToThread(lambda: [each.release() for each in held]))
+        self.addCleanup(lambda: in_thread(lambda: [each.release() for each in held]))
 
         def crowd() -> list[Refusal | None]:
             refusals = []
@@ -208,15 +208,15 @@ class Limits(Workers):
                     refusals.append(error.refusal)
             return refusals
 
-        self.assertEqual([LOCAL_LIMIT_EXCEEDED] * 3 * self.most, await deferToThread(crowd))
+        self.assertEqual([LOCAL_LIMIT_EXCEEDED] * 3 * self.most, await in_thread(crowd))
         self.assertEqual(self.most, len(held))
 
     async def test_those_of_a_dead_worker_do_not_count(self) -> None:
         peer = pynetdicom_scp(self)
         front = await self.workers(peer.port, peer.title, inbound={"max_associations": 1})
         log = front.running.process
-        association = await deferToThread(associate, front.port, front.title, "CALLER", [build_context(Verification)])
-        self.addCleanup(lambda: deferToThread(association.abort))
+        association = await in_thread(associate, front.port, front.title, "CALLER", [build_context(Verification)])
+        self.addCleanup(lambda: in_thread(association.abort))
         await log.says("from 'CALLER'")
         found = re.search(r"worker (\d): association \d+ from 'CALLER'", front.running.log)
         assert found is not None
@@ -262,7 +262,7 @@ class Death(Workers):
                 if association.is_established:
                     association.release()
 
-        return deferToThread(whole)
+        return in_thread(whole)
 
     async def test_its_successor_moves_as_it_did(self) -> None:
         destination = pynetdicom_scp(self, title="CLIENT")

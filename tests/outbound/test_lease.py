@@ -8,7 +8,6 @@ from typing import Any, cast
 from twisted.internet import reactor
 from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
 from dimseproxy.association.deadlines import Deadlines
@@ -34,6 +33,7 @@ from tests.association.playing import (
     wire,
 )
 from tests.outbound.peers import REQUEST, Caller, House
+from tests.support.threads import in_thread
 
 
 class UsedBefore(TestCase):
@@ -344,7 +344,7 @@ class OnSockets(TestCase):
 
     async def _kept(self) -> socket.socket:
         """An association that was used and given back, seen from the peer."""
-        accepting = deferToThread(self._accept)
+        accepting = in_thread(self._accept)
         caller = Caller(self.outbound.associate(REQUEST))
         await caller.asking
         connection: socket.socket = await accepting
@@ -360,7 +360,7 @@ class OnSockets(TestCase):
         connection.close()
         asking = self.outbound.associate(REQUEST)
         self.assertFalse(asking.called, "it was given a dead one")
-        accepting = deferToThread(self._accept)
+        accepting = in_thread(self._accept)
         caller = Caller(asking)
         await asking
         await accepting
@@ -376,12 +376,12 @@ class OnSockets(TestCase):
             with self._accept() as again:
                 return read(again.recv(65536))
 
-        self.assertEqual(await deferToThread(take), [echo(5)])
+        self.assertEqual(await in_thread(take), [echo(5)])
         self._leave(caller)
 
     async def test_one_that_lives_is_used(self) -> None:
         connection = await self._kept()
         caller = Caller(self.outbound.associate(REQUEST))
         caller.sends(echo(5))
-        self.assertEqual(read(await deferToThread(connection.recv, 65536)), [echo(5)])
+        self.assertEqual(read(await in_thread(connection.recv, 65536)), [echo(5)])
         self._leave(caller)

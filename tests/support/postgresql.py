@@ -31,6 +31,9 @@ _SETTINGS = {
 _STARTS_AGAIN = 30
 """Seconds that a server may take."""
 
+_TAKES_TIME = 120
+"""Seconds that any of its programs may take."""
+
 
 class PostgreSQL:
     """A server in a folder of its own, which is deleted with the process that asked for it."""
@@ -78,6 +81,7 @@ class PostgreSQL:
         subprocess.run(
             [*self._as_somebody, str(self._programs / program), f"--pgdata={self._data}", *arguments],
             check=True,
+            timeout=_TAKES_TIME,
             cwd=self.folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

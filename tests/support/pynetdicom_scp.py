@@ -28,12 +28,12 @@ from pynetdicom.sop_class import (
 )
 from pynetdicom.transport import ThreadedAssociationServer
 from twisted.internet.defer import Deferred
-from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
 from tests.support import pynetdicom_repair
 from tests.support.objects import Sample, archive_samples, samples
 from tests.support.process import PATIENCE, free_port
+from tests.support.threads import in_thread
 
 pynetdicom_repair.repair()
 
@@ -116,7 +116,7 @@ class PynetdicomScp:
 
     def _stop(self) -> Deferred[None]:
         assert self._server is not None
-        return deferToThread(self._server.shutdown)
+        return in_thread(self._server.shutdown)
 
     def _on_store(self, event: evt.Event) -> int:
         request = event.request

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
@@ -12,10 +13,12 @@ from pynetdicom import AE, _config, build_context, build_role, evt
 from pynetdicom.association import Association
 from pynetdicom.pdu import A_ASSOCIATE_RJ
 from pynetdicom.presentation import PresentationContext
-from twisted.internet.threads import deferToThread
+from pynetdicom.sop_class import StorageCommitmentPushModel
 
 from tests.support import pynetdicom_repair
 from tests.support.objects import Sample
+from tests.support.pynetdicom_scp import COMMITMENT_INSTANCE
+from tests.support.threads import in_thread
 
 pynetdicom_repair.repair()
 # The bytes of a file are sent as they are, never decoded and encoded again.
@@ -112,7 +115,31 @@ async def conversation(
             if association.is_established:
                 association.release()
 
-    return await deferToThread(whole)
+    return await in_thread(whole)
+
+
+async def commit(port: int, called: str, calling: str, request: Dataset) -> list[tuple[int, Dataset]]:
+    """Ask for storage commitment, and wait for the report on the same association: its event type and information."""
+    reports: list[tuple[int, Dataset]] = []
+    answering: list[threading.Thread] = []
+    arrived = threading.Event()
+
+    def keep(event: evt.Event) -> tuple[int, None]:
+        reports.append((event.event_type, event.event_information))
+        answering.append(threading.current_thread())
+        arrived.set()
+        return 0x0000, None
+
+    def talk(association: Association) -> None:
+        association.send_n_action(request, 1, StorageCommitmentPushModel, COMMITMENT_INSTANCE)
+        arrived.wait(_DEADLINE)
+        for thread in answering:
+            # A report is answered in a thread of its own, which undoes in its end what `release` waits for (3.0).
+            thread.join(_DEADLINE)
+
+    contexts = [build_context(StorageCommitmentPushModel)]
+    await conversation(port, called, calling, contexts, talk, handlers=[(evt.EVT_N_EVENT_REPORT, keep)])
+    return reports
 
 
 async def refusal(port: int, called: str, calling: str, abstract: str = "1.2.840.10008.1.1") -> Refusal | None:

@@ -9,7 +9,8 @@ from pynetdicom import build_context
 from pynetdicom.pdu import A_ASSOCIATE_RQ
 from pynetdicom.pdu_primitives import A_ASSOCIATE, ImplementationClassUIDNotification, MaximumLengthNotification
 from pynetdicom.sop_class import Verification
-from twisted.internet.threads import deferToThread
+
+from tests.support.threads import in_thread
 
 ACCEPT, REJECT, ABORT = 2, 3, 7
 """PDU types (PS3.8 9.3)."""
@@ -52,7 +53,7 @@ async def answer(port: int, request: bytes) -> bytes:
                 header = stream.read(6)
                 return header + stream.read(int.from_bytes(header[2:], "big")) if len(header) == 6 else header
 
-    return await deferToThread(exchange)
+    return await in_thread(exchange)
 
 
 def stall(port: int, sent: bytes) -> socket.socket:
