@@ -104,6 +104,16 @@ class Dispatch(ArchiveCase, EndToEnd):
         await until(lambda: self.states(again) == {"sent": 60}, "everything to be sent", FAR)
         self.assertEqual(sent, set(peer.taken))
 
+    async def test_one_that_answers_no_release_does_not_keep_the_proxy_from_ending(self) -> None:
+        peer = flapping(self)
+        peer.is_calm, peer.answers_releases = True, False
+        archive = await self.dispatching(peer)
+        sent = await self.store(archive, 1)
+        await until(lambda: peer.releases, "the release", FAR)
+        archive.proxy.process.signal("TERM")
+        await archive.proxy.ended()
+        self.assertEqual((Counter(sent), {"sent": 1}), (peer.taken, self.states(archive)))
+
     async def test_what_was_given_up_is_sent_after_requeue(self) -> None:
         peer = flapping(self)
         peer.stop()

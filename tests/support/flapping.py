@@ -34,6 +34,9 @@ class Flapping:
 
     @ivar taken: how often each SOP Instance UID was answered with success.
     @ivar mishaps: what went wrong on purpose, and how often.
+    @ivar is_calm: whether nothing goes wrong any longer.
+    @ivar answers_releases: whether it does.
+    @ivar releases: how often it was asked for one.
     """
 
     port: int
@@ -41,6 +44,8 @@ class Flapping:
     taken: Counter[str] = Factory(Counter)
     mishaps: Counter[str] = Factory(Counter)
     is_calm: bool = False
+    answers_releases: bool = True
+    releases: int = 0
     _lock: threading.Lock = field(factory=threading.Lock)
     _listening: socket.socket | None = None
 
@@ -93,6 +98,9 @@ class Flapping:
         while True:
             kind, body = _pdu(stream)
             if kind == wire.RELEASE_RQ:
+                self.releases += 1
+                if not self.answers_releases:
+                    return True
                 connection.sendall(wire.RELEASE_RP_PDU)
                 return False
             if kind != wire.P_DATA:

@@ -134,13 +134,13 @@ class Sender:
                         await telling
                     if outcome.status is not None and outcome.status >> 8 == _OUT_OF_RESOURCES:
                         raise AssociationFailed(f"the application is out of resources (status {outcome.status:04X})")
+                await line.close()
             except Exception:
                 # Not where nobody waits for this any longer, and it is let go of as it is.
                 line.abort()
                 raise
             finally:
                 self._line = None
-            await line.close()
 
     def abort(self) -> None:
         """Send no more, and at once: `send` fails."""

@@ -252,6 +252,14 @@ class PaceTests(TestCase):
         self.association.user.released()
         self.successResultOf(sending)
 
+    def test_sending_is_ended_while_a_release_is_waited_for(self) -> None:
+        sending = self.send(parcel("1.1"))
+        self.answers(1)
+        self.assertNoResult(sending)
+        self.sender.abort()
+        self.successResultOf(sending)
+        self.assertEqual(self.association.told, ["release", (0, 0)])
+
     def test_a_request_says_what_it_brings(self) -> None:
         self.send(parcel("1.1"))
         command = self.association.sent[0]
