@@ -14,6 +14,7 @@ from attrs import define
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from dimseproxy.archives import Holdings, archive_of, database_of, destination_of, holdings_of, upkeep_of
 from dimseproxy.association.interfaces import IOutbound
@@ -104,18 +105,32 @@ class Keeping:
                     await kept.holdings.index.start()
                     await _opened(kept)
                     kept.is_open = True
+            if self._is_stopped:
+                # Meanwhile: what was opened is closed by now, and nobody would close what is opened from here on.
+                return
             await self._policies.start()
             for kept in self._archives.values():
                 # Last: what is dispatched may cross a policy.
                 await kept.upkeep.start()
         except (SourceUnavailable, DatabaseUnavailable) as error:
             log.warn("not everything can be opened, another attempt follows: {error}", error=str(error))
-            if not self._is_stopped:
-                self._retry = self._reactor.callLater(RETRY_AFTER, self._start_again)
+            self._later()
+
+    def _later(self) -> None:
+        if not self._is_stopped:
+            self._retry = self._reactor.callLater(RETRY_AFTER, self._start_again)
 
     def _start_again(self) -> None:
-        def refused(failure: Any) -> None:
-            log.critical("not everything can be opened: {error}", error=failure.getErrorMessage())
+        def refused(failure: Failure) -> None:
+            # At first this ends the process. Now others are served, and what was late once may be so twice: a folder
+            # that is not mounted yet.
+            if failure.check(DimseProxyError, OSError):
+                error = failure.getErrorMessage()
+            else:
+                # Without its words: its values may be somebody's.
+                error = getattr(failure.type, "__name__", "unknown")
+            log.critical("not everything can be opened, another attempt follows: {error}", error=error)
+            self._later()
 
         self.start().addErrback(refused)
 

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import gc
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from twisted.application.service import MultiService
 from twisted.internet import reactor as _reactor
-from twisted.internet.defer import Deferred, gatherResults, succeed
+from twisted.internet.defer import Deferred, TimeoutError, gatherResults, succeed
 from twisted.internet.interfaces import IDelayedCall, IListeningPort
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from dimseproxy.association.deadlines import Deadlines
-from dimseproxy.association.interfaces import IOutbound
+from dimseproxy.association.interfaces import IAssociation, IOutbound
 from dimseproxy.association.tls import TLSSettingsError
 from dimseproxy.config import ConfigurationError, Settings
 from dimseproxy.endpoints import cannot_listen
@@ -28,6 +30,7 @@ from dimseproxy.process import CannotStart, fail, on_hangup, on_stop
 from dimseproxy.relay.hosts import Hosts
 from dimseproxy.relay.reception import Reception, Ways
 from dimseproxy.reloading import read_again
+from dimseproxy.ul.pdu import AssociateRequest
 from dimseproxy.wiring import Wiring, host_of, limits_of
 from dimseproxy.workers.part import Part
 from dimseproxy.workers.siblings import Siblings
@@ -37,6 +40,8 @@ if TYPE_CHECKING:
 
 log = Logger()
 
+#: How long, in seconds, what is kept may take to close: a disk or a server that gives no answer keeps nobody longer.
+LONGEST_CLOSE: Final = 20.0
 #: How long, in seconds, an A-ABORT at the end of the drain may take to reach its peer.
 LAST_WORDS: Final = 1.0
 #: Those of Python, but for the last: a head of a hundred thousand elements is no reason to look through all that lives,
@@ -44,6 +49,22 @@ LAST_WORDS: Final = 1.0
 _GC_THRESHOLDS: Final = (700, 10, 50)
 #: Seconds after which a thread gives the interpreter to another one.
 _SWITCH_INTERVAL: Final = 0.0002
+
+
+@implementer(IOutbound)
+class _AsConfigured:
+    """
+    An outbound as the configuration in effect has it, for who keeps it longer than that.
+
+    @param find: how it is reached now.
+    """
+
+    def __init__(self, find: Callable[[], IOutbound]) -> None:
+        self._find = find
+
+    def associate(self, request: AssociateRequest) -> Deferred[IAssociation]:
+        asking: Deferred[IAssociation] = self._find().associate(request)
+        return asking
 
 
 class ProxyService(MultiService):
@@ -219,13 +240,21 @@ class ProxyService(MultiService):
                 call.cancel()
         self._deadlines.stop()
         self._hosts.stop()
-        closed: Deferred[Any] = gatherResults(
-            [
-                succeed(None) if self._siblings is None else self._siblings.stop(),
-                succeed(None) if self._keeping is None else self._keeping.stop(),
-            ]
-        )
-        return closed.addCallback(lambda _: MultiService.stopService(self))
+        closing: list[Deferred[Any]] = []
+        if self._siblings is not None:
+            closing.append(self._siblings.stop())
+        if self._keeping is not None:
+            kept = self._keeping.stop().addTimeout(LONGEST_CLOSE, self._reactor)
+            closing.append(kept.addErrback(self._cannot_close))
+        return gatherResults(closing).addCallback(lambda _: MultiService.stopService(self))
+
+    def _cannot_close(self, failure: Failure) -> None:
+        if failure.check(TimeoutError):
+            why = f"it did not end within {LONGEST_CLOSE:g} s"
+        else:
+            # Without its words: its values may be somebody's.
+            why = getattr(failure.type, "__name__", "unknown")
+        log.error("what is kept cannot be closed: {why}", why=why)
 
     def reload(self) -> None:
         """
@@ -265,7 +294,7 @@ class ProxyService(MultiService):
         # Not at the top: a plain relay keeps nothing, and a database takes a while to load.
         from dimseproxy.keeping import Keeping
 
-        return Keeping(settings, self._reactor, partial(self._peer, settings))
+        return Keeping(settings, self._reactor, lambda name: _AsConfigured(lambda: self._reception.outbound(name)))
 
     def _peer(self, settings: Settings, name: str) -> IOutbound:
         return self._shared.shared(name, settings.peers[name], self._wiring.peer(settings, name))

@@ -8,32 +8,43 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from twisted.application.service import Application, IServiceMaker
 from twisted.internet import reactor
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
-from twisted.logger import ILogObserver, capturedLogs
+from twisted.logger import ILogObserver, LogLevel, capturedLogs
 from twisted.plugin import getPlugins
 from twisted.trial.unittest import TestCase
 
-from dimseproxy import __version__
-from dimseproxy.config import load
+from dimseproxy import __version__, keeping
+from dimseproxy import service as module
+from dimseproxy.association.interfaces import IOutbound
+from dimseproxy.config import Settings, load
 from dimseproxy.endpoints import with_backlog
 from dimseproxy.keeping import FolderRefused, Keeping
 from dimseproxy.log import Log
+from dimseproxy.outbound.dimse import DimseOutbound
 from dimseproxy.process import CannotStart, on_stop
 from dimseproxy.service import ProxyService
 from dimseproxy.storage import postgresql
+from dimseproxy.storage.errors import DatabaseUnavailable
 from dimseproxy.tap import Options, makeService
 from dimseproxy.workers.supervisor import Supervisor
 from tests import CHECKOUT
 from tests.association.handshaking import asynchronous
+from tests.association.playing import CT, a_request
 from tests.config.support import weak_certificate, write_certificates
+from tests.support.process import until
 from tests.support.proxy import environment
 
 PACS = 'outbound: {pacs: {dimse: {connect: "tcp:127.0.0.1:4242", ae_title: PACS}}}\n'
+SHIELD = PACS + "privacy: {research: {originals: outbound}}\nroutes: [{outbound: pacs, privacy: research}]\n"
 LISTEN = 'inbound: {clinic: {dimse: {listen: "tcp:%d:interface=127.0.0.1"}}}\n'
 
 
@@ -207,6 +218,19 @@ class ServiceTests(TestCase):
             self.assertIn("inbound clinic cannot listen", done.stderr)
             self.assertIn("Address already in use", log.read_text())
 
+    async def test_what_does_not_close_keeps_nobody(self) -> None:
+        self.patch(module, "LONGEST_CLOSE", 0.01)
+        service = self._service(SHIELD)
+        service.startService()
+        await service.opened
+        kept = service._keeping
+        assert kept is not None
+        self.addCleanup(kept.stop)
+        self.patch(kept, "stop", Deferred)
+        with capturedLogs() as logs:
+            await service.stopService()
+        self.assertIn("it did not end within 0.01 s", [entry.get("why") for entry in logs])
+
     @asynchronous
     async def test_stops_with_nothing_left(self) -> None:
         service = self._service(PACS + LISTEN % 0)
@@ -291,6 +315,67 @@ class KeptTests(TestCase):
             await keeping.start()
         said = f"the folder {folder / 'archive'} of the archive cannot be used: Not a directory"
         self.assertEqual(str(raised.exception), said)
+
+    def test_who_is_kept_longer_than_a_configuration_is_reached_as_it_says_now(self) -> None:
+        peers: list[Callable[[str], IOutbound]] = []
+
+        class Kept(Keeping):
+            def __init__(self, settings: Settings, reactor: Any, peer: Callable[[str], IOutbound]) -> None:
+                peers.append(peer)
+                super().__init__(settings, reactor, peer)
+
+        self.patch(keeping, "Keeping", Kept)
+        path = Path(self.mktemp())
+        path.write_text(SHIELD)
+        service = ProxyService(load(path), path, None)
+        dispatched, before = peers[0]("pacs"), service._reception.outbound("pacs")
+        asked: list[IOutbound] = []
+        self.patch(DimseOutbound, "associate", lambda outbound, request: asked.append(outbound))
+        # As after a SIGHUP: certificates are read again.
+        service.reconfigure(load(path))
+        dispatched.associate(a_request(CT))
+        self.assertEqual(asked, [service._reception.outbound("pacs")])
+        self.assertNotEqual(asked, [before])
+
+    async def test_a_stop_in_the_middle_of_a_start_leaves_nothing_open(self) -> None:
+        folder = Path(self.mktemp()).absolute()
+        folder.mkdir()
+        path = folder / "proxy.yaml"
+        path.write_text(SHIELD)
+        before = set(threading.enumerate())
+        kept = Keeping(load(path), reactor, lambda name: self.fail("nothing is sent"))
+        starting = kept.start()
+        await kept.stop()
+        await starting
+        left = {
+            each.name for each in set(threading.enumerate()) - before if not each.name.startswith("PoolThread-twisted")
+        }
+        self.assertEqual(left, set())
+
+    async def test_what_was_late_once_may_be_so_twice(self) -> None:
+        """The database answers at the second attempt, and the folder is there at a later one."""
+        self.patch(keeping, "RETRY_AFTER", 0.01)
+        folder = Path(self.mktemp()).absolute()
+        (archive := folder / "archive").mkdir(parents=True)
+        path = folder / "proxy.yaml"
+        path.write_text("outbound: {local: {archive: {folder: archive}}}\n")
+        kept = Keeping(load(path), reactor, lambda name: self.fail("there are no peers"))
+        self.addCleanup(kept.stop)
+        archive.rmdir()
+        archive.write_text("no folder")
+        assert kept._database is not None
+        start, late = kept._database.start, [DatabaseUnavailable("not yet")]
+        self.patch(kept._database, "start", lambda: fail(late.pop()) if late else start())
+        with capturedLogs() as logs:
+            await kept.start()
+            await until(lambda: any(entry["log_level"] is LogLevel.critical for entry in logs), "a refusal")
+            archive.unlink()
+            archive.mkdir()
+            await until(lambda: kept._archives["local"].is_open, "the archive is open")
+        await kept.stop()
+        self.assertEqual([each for each in threading.enumerate() if "archive" in each.name], [])
+        levels = [entry["log_level"] for entry in logs if "another attempt" in str(entry["log_format"])]
+        self.assertEqual((levels[0], set(levels[1:])), (LogLevel.warn, {LogLevel.critical}))
 
 
 class BacklogTests(TestCase):

@@ -246,6 +246,8 @@ class Association(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._deadlines.forget(self)
         self._closing = True
+        # As the layer does with a PDU: see `Framer.let_go`.
+        self._assembler = Assembler(())
         try:
             for indication in self._layer.transport_closed(self._clock.seconds()):
                 if isinstance(indication, Abort):

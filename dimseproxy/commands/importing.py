@@ -136,9 +136,10 @@ async def import_folder(task: Task, options: Namespace) -> ExitStatus:
     folder: Path = options.folder.absolute()
     paths = await task.in_thread(lambda: list(files_in(folder)))
     archive = archive_of(task.holdings, task.reactor)
-    await archive.start()
     ended = ""
     try:
+        # What fails here has threads already, for which the process would wait.
+        await archive.start()
         with task.progress("importing", len(paths)) as progress:
             run = _Import(task, folder, options.quiet, archive.outbound, progress)
             try:

@@ -167,6 +167,11 @@ class Batches(Generic[G]):
             self._window = self._clock.callLater(0, self._window_ends)
         return question.deferred
 
+    def start(self) -> None:
+        """Take questions, also after a stop that has ended."""
+        if self._stopped is not None and self._stopped.called:
+            self._stopped = None
+
     def stop(self) -> Deferred[None]:
         """Take no more questions; fires when the last call has ended."""
         if self._stopped is None:

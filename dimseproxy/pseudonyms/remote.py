@@ -172,6 +172,8 @@ class RemotePseudonyms:
         )
 
     def start(self) -> Deferred[None]:
+        # Another source of the policy may have had to wait, and this one been stopped for that.
+        self._batches.start()
         return Deferred.fromCoroutine(self._start())
 
     def stop(self) -> Deferred[None]:

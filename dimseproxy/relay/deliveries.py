@@ -101,8 +101,9 @@ class Delivery:
 
     def begin(self) -> Deferred[None]:
         """Ask the destinations, then answer the outbound."""
-        self._association.use(self)
+        # First: who called before the start may be gone already, and is forgotten then.
         self._deadlines.watch(self)
+        self._association.use(self)
         negotiation: Deferred[None] = self._negotiate()
         return negotiation.addErrback(self._broken)
 

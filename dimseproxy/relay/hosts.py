@@ -16,6 +16,8 @@ log = Logger()
 
 #: How often names are looked up, in seconds: often enough for an address that changes.
 _LOOK_UP_EVERY: Final = 60.0
+#: Seconds that one look-up may take.
+_LOOKING_UP: Final = _LOOK_UP_EVERY / 2
 
 
 class Hosts:
@@ -92,4 +94,5 @@ class Hosts:
                 done.callback(None)
 
         self._reactor.nameResolver.resolveHostName(Receiver(), name)  # type: ignore[attr-defined]
-        return done
+        # Of what it cannot even ask, for want of a descriptor or because the name is none, the resolver says nothing.
+        return done.addTimeout(_LOOKING_UP, self._reactor).addErrback(lambda _: None)

@@ -85,8 +85,10 @@ class Journal:
             with `DatabaseUnavailable`, or with `DatabaseRefused` where a file is damaged; it must be closed then, too.
         """
         assert self._thread is None
-        self._thread = Thread(target=self._run, name="journal", daemon=False)
-        self._thread.start()
+        thread = Thread(target=self._run, name="journal", daemon=False)
+        # It may not start, and then nobody waits for it.
+        thread.start()
+        self._thread = thread
         return self._call(self._open)
 
     def drop_left(self) -> Deferred[None]:
@@ -190,7 +192,9 @@ class Journal:
             work, done = self._steps.get()
             outcome = _outcome(work)
             self._reactor.callFromThread(done, outcome)
-            self._tidy()
+            # What cannot be tidied up now is so the next time; who waits to be written must not wait for ever.
+            with suppress(Exception):
+                self._tidy()
 
     def _write(self, records: Sequence[bytes]) -> None:
         if self._file is None:

@@ -34,6 +34,15 @@ from dimseproxy.storage.errors import (
 #: Seconds to wait for another process that writes.
 _BUSY: Final = 10.0
 
+#: Of each connection.  What readers made the journal grow to is given back when they have ended, but for this much.
+_SETTINGS: Final = (
+    "journal_mode=WAL",
+    "journal_size_limit=67108864",
+    "synchronous=FULL",
+    "foreign_keys=ON",
+    "secure_delete=ON",
+)
+
 #: How often to try for the lock of those who start, in seconds.
 _TRY_EVERY: Final = 0.02
 
@@ -101,7 +110,7 @@ class SQLiteFile:
             connection = sqlite3.connect(
                 address, uri=True, timeout=_BUSY, isolation_level=None, check_same_thread=False
             )
-            for setting in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
+            for setting in _SETTINGS:
                 connection.execute(f"PRAGMA {setting}")
             return connection
 

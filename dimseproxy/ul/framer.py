@@ -139,6 +139,14 @@ class Framer:
         self.has_partial_pdu = bool(self._held or self._owed)
         return frames
 
+    def let_go(self) -> None:
+        """
+        Nothing more comes.  Who ends may live on for a while, in a cycle that waits for the collector; it counts
+        objects, and not what they hold.
+        """
+        self._held = []
+        self._held_length = 0
+
     def _begin(self, data: bytes, offset: int, end: int, is_last: bool, frames: list[Frame]) -> None:
         """
         Append what is there of a long PDU of a data set, as a fragment: all of it, but for an odd byte.

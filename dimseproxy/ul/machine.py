@@ -122,6 +122,7 @@ class UpperLayer:
 
     def transport_closed(self, now: float) -> list[Indication]:
         """The transport connection is gone."""
+        self._framer.let_go()
         self._fire(Event.TRANSPORT_CLOSED, now)
         return self._take_indications()
 

@@ -9,6 +9,7 @@ whatever becomes of the file.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import socket
@@ -73,6 +74,7 @@ class Supervisor(Service):
         self._listening: dict[str, tuple[socket.socket, ...]] = {}
         self._board: Board | None = None
         self._folder: Path | None = None
+        self._lock: int | None = None
         self._is_stopping = False
         self._kills: list[IDelayedCall] = []
         self._looking = LoopingCall(self._look)
@@ -120,6 +122,9 @@ class Supervisor(Service):
             self._board = Board.create(len(self.workers), keys_of(self._settings))
             # Its owner's alone.
             self._folder = Path(tempfile.mkdtemp(prefix="dimseproxy-"))
+            # Who clears away what is old in such places (systemd-tmpfiles) leaves out what is locked.
+            self._lock = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
+            fcntl.flock(self._lock, fcntl.LOCK_SH)
         except OSError as error:
             log.critical("the workers have no place to meet: {error}", error=str(error))
             self._fail()
@@ -172,6 +177,9 @@ class Supervisor(Service):
                 call.cancel()
         if self._board is not None:
             self._board.close()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
 

@@ -315,6 +315,14 @@ class BatchesTests(SynchronousTestCase):
         self.successResultOf(asking)
         self.successResultOf(stopping)
 
+    def test_starts_again(self) -> None:
+        self.batches.stop()
+        self.batches.start()
+        asking = self._ask("a")
+        self._turn()
+        self.service.answers()
+        self.successResultOf(asking)
+
     def test_stops_at_once_where_nothing_is_under_way(self) -> None:
         self.successResultOf(self.batches.stop())
 

@@ -89,6 +89,16 @@ class HostsTests(TestCase):
         self.reactor.advance(60)
         self.assertEqual(len(self.hosts.addresses_of("pacs.example.org")), 2)
 
+    def test_a_look_up_that_never_answers_is_not_the_last_one(self) -> None:
+        self.hosts.know(["pacs.example.org"])
+        self.resolver.is_slow = True
+        starting = self.hosts.start()
+        self.reactor.pump([30, 30])
+        self.successResultOf(starting)
+        self.resolver.is_slow = False
+        self.reactor.pump([30, 30])
+        self.assertEqual(len(self.hosts.addresses_of("pacs.example.org")), 2)
+
     def test_an_unknown_host(self) -> None:
         self.assertEqual(self.hosts.addresses_of("elsewhere.example.org"), frozenset())
 

@@ -7,7 +7,9 @@ import weakref
 from typing import Any
 
 from attrs import evolve
+from twisted.internet.address import IPv4Address
 from twisted.internet.defer import CancelledError
+from twisted.logger import capturedLogs
 from twisted.trial.unittest import TestCase
 
 from dimseproxy.errors import (
@@ -21,6 +23,7 @@ from dimseproxy.errors import (
     OutboundUnreachable,
 )
 from dimseproxy.relay.reception import Reception
+from dimseproxy.ul.pdu import Abort
 from dimseproxy.ul.user_information import RoleSelection, UserIdentity
 from tests.association.playing import (
     CT,
@@ -29,6 +32,7 @@ from tests.association.playing import (
     MOVE,
     PRIVATE,
     VERIFICATION,
+    Acceptor,
     a_request,
     echo,
     echoed,
@@ -242,6 +246,18 @@ class OperationTests(TestCase):
         del delivery
         gc.collect()
         self.assertEqual([each() for each in gone if each() is not None], [])
+
+    def test_nothing_is_left_of_a_delivery_that_gave_up_before_it_was_open(self) -> None:
+        house, pacs = House(), Acceptor()
+        pacs.transport.peerAddr = IPv4Address("TCP", PACS_HOST, 104)
+        reception = Reception(house.settings, house.ways(), house.deadlines)
+        pacs.then = reception.incoming
+        pacs.hears(a_request(CT, calling="PACS", called="DIMSEPROXY"))
+        pacs.hears(Abort(0, 0))
+        reception.open()
+        with capturedLogs() as logs:
+            house.waits(1000)
+        self.assertEqual([entry for entry in logs if "silent" in str(entry.get("why", entry))], [])
 
     def test_a_mistake_of_ours_leaves_nobody_waiting(self) -> None:
         self.patch(self.house.reception, "join", None)

@@ -91,6 +91,10 @@ class DurabilityTests(TestCase):
         kept = await opened(self)
         self.assertEqual(await kept.read(execute("PRAGMA journal_mode")), [("wal",)])
 
+    async def test_what_the_log_grew_to_is_given_back(self) -> None:
+        kept = await opened(self)
+        self.assertEqual(await kept.read(execute("PRAGMA journal_size_limit")), [(64 * 2**20,)])
+
     async def test_each_commit_waits_for_the_disk(self) -> None:
         full = 2
         kept = await opened(self)

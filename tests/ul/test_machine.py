@@ -7,6 +7,7 @@ all that can be seen with what Tables 9-6 to 9-9 say of the action: bytes sent, 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -398,6 +399,14 @@ class AbortTests(SynchronousTestCase):
 
     def test_a_lost_transport_is_an_abort_by_the_provider(self) -> None:
         self.assertEqual(_established().transport_closed(_NOW), [Abort(2, 0)])
+
+    def test_what_was_begun_is_not_kept_when_the_transport_is_gone(self) -> None:
+        machine, begun = _established(), bytes(DATA_PDU[:-1])
+        unheld = sys.getrefcount(begun)
+        machine.receive_data(begun, _NOW)
+        self.assertGreater(sys.getrefcount(begun), unheld)
+        machine.transport_closed(_NOW)
+        self.assertEqual(sys.getrefcount(begun), unheld)
 
     def test_the_abort_says_what_was_wrong(self) -> None:
         machine = _established()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import io
 import json
 import os
@@ -143,6 +144,14 @@ class StartTests(SupervisorCase):
             for part, descriptors in zip(self.reactor.parts, self.reactor.descriptors, strict=True)
         }
         self.assertEqual((len(boards), len({part.sockets for part in self.reactor.parts})), (1, 1))
+
+    def test_the_folder_is_locked_until_the_end(self) -> None:
+        """By which those who clear away what is old know that it is not theirs."""
+        supervisor = self.started()
+        self.addCleanup(os.close, folder := os.open(self.reactor.parts[0].sockets, os.O_RDONLY))
+        self.assertRaises(BlockingIOError, fcntl.flock, folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self.ended(supervisor)
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def test_the_folder_is_its_owners_alone(self) -> None:
         self.started()

@@ -165,6 +165,9 @@ class ArchiveAssociation:
     def expect(self, message_id: int) -> None:
         """A request of ours will be sent; its response may come before all of its data set is."""
         self._responses[message_id] = Deferred()
+        if self._shall_release:
+            # Who wants to go answers nothing any longer.
+            self._forget_responses()
 
     async def response(self, message_id: int) -> Command:
         """

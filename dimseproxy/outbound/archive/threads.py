@@ -34,9 +34,10 @@ class Threads:
         self._stopped: Deferred[None] | None = None
 
     def start(self) -> None:
-        """Do what is asked from now on."""
-        self._pool = ThreadPool(0, self._threads, "archive")
-        self._pool.start()
+        """Do what is asked from now on; it may have been so already."""
+        if self._pool is None:
+            self._pool = ThreadPool(0, self._threads, "archive")
+            self._pool.start()
 
     def stop(self) -> Deferred[None]:
         """Wait for what is under way, and for what follows from it; nothing is done after that."""

@@ -122,6 +122,13 @@ class CommittingTests(TestCase):
         statuses = [(await caller.answer(message_id)).status for message_id in asked]
         self.assertEqual(statuses, [0x0123, 0x0112, 0x0110, 0x0110, 0x0110])
 
+    async def test_who_leaves_before_there_is_a_report_may(self) -> None:
+        _, caller = await self._open(an_image())
+        await caller.answer(self._ask(caller, a_request((CT, "1.2.3.1"))))
+        caller.association.release()
+        await caller.until(lambda: bool(caller.told))
+        self.assertEqual(caller.told, ["released"])
+
     async def test_who_leaves_without_hearing_the_report_may(self) -> None:
         _, caller = await self._open(an_image())
         self._ask(caller, a_request((CT, "1.2.3.1")))
