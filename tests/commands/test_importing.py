@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from dimseproxy.commands.dicom_files import look_at
 from dimseproxy.commands.importing import STEP, FileDataSet
 from tests.commands.support import encoded
 from tests.commands.test_dicom_files import wrapped
+from tests.support.archive import command
+from tests.support.process import scratch
 
 
 class FileDataSetTests(SynchronousTestCase):
@@ -33,3 +35,17 @@ class FileDataSetTests(SynchronousTestCase):
         read = FileDataSet(found := look_at(path))
         path.write_bytes(path.read_bytes()[: found.offset])
         self.assertRaises(EOFError, read.step)
+
+
+class CommandTests(TestCase):
+    timeout = 60
+
+    async def test_an_archive_whose_folder_cannot_be_used_ends_it(self) -> None:
+        folder = scratch(self)
+        (folder / "archive").mkdir()
+        (folder / "archive" / "objects").write_text("no folder")
+        (folder / "incoming").mkdir()
+        configuration = folder / "proxy.yaml"
+        configuration.write_text("outbound: {local: {archive: {folder: archive}}}\n")
+        done = await command(self, configuration, "import", str(folder / "incoming"))
+        self.assertEqual(done.code, 2, done.output)
