@@ -23,10 +23,13 @@ from typing import Any, Final, TypeVar
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorFromThreads
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from dimseproxy.storage.errors import DatabaseUnavailable
 from dimseproxy.storage.journal_file import JournalFile, create, files, peek, sync_folder, take_over
+
+log = Logger()
 
 _T = TypeVar("_T")
 
@@ -75,6 +78,7 @@ class Journal:
         self._file: JournalFile | None = None
         self._full: deque[tuple[JournalFile, int]] = deque()
         self._left: list[JournalFile] = []
+        self._is_untidy = False
         self._is_over = False
 
     def open(self) -> Deferred[list[bytes]]:
@@ -192,9 +196,15 @@ class Journal:
             work, done = self._steps.get()
             outcome = _outcome(work)
             self._reactor.callFromThread(done, outcome)
-            # What cannot be tidied up now is so the next time; who waits to be written must not wait for ever.
-            with suppress(Exception):
+            try:
                 self._tidy()
+                self._is_untidy = False
+            except Exception as error:
+                # It is tried again the next time; who waits to be written must not wait for ever.
+                if not self._is_untidy:
+                    self._is_untidy = True
+                    kind = type(error).__name__
+                    self._reactor.callFromThread(log.error, "a journal cannot be tidied up: {kind}", kind=kind)
 
     def _write(self, records: Sequence[bytes]) -> None:
         if self._file is None:

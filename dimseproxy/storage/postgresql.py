@@ -15,11 +15,10 @@ DRIVER: Final = "postgresql+psycopg"
 #: Seconds for a connection to come about.
 _CONNECT: Final = 5
 
-#: Seconds of silence after which a server is asked whether it is still there, seconds until it is asked again, and how
-#: often, until the connection is taken for lost: by default of Linux that takes two hours.
+#: Seconds of silence after which a server is asked whether it is still there, by default of Linux two hours, and until
+#: it is asked again.
 _ALIVE_AFTER: Final = 10
 _ALIVE_AGAIN: Final = 5
-_ALIVE_TIMES: Final = 3
 
 #: Seconds for the server to take note that a statement is not wanted any longer.
 _CANCEL: Final = 2.0
@@ -48,10 +47,9 @@ def postgresql_engine(url: URL, connections: int, deadline: float) -> Engine:
             connect_args={
                 "connect_timeout": _CONNECT,
                 "tcp_user_timeout": int(deadline * 1000),
-                # Who waits for an answer sends nothing: a host that has gone without a word is found out by these.
+                # Who waits for an answer sends nothing for which there could be such a timeout, but these.
                 "keepalives_idle": _ALIVE_AFTER,
                 "keepalives_interval": _ALIVE_AGAIN,
-                "keepalives_count": _ALIVE_TIMES,
                 "application_name": "dimseproxy",
                 # No prepared statements: a plan that was made for an empty table would be kept when it is large.
                 "prepare_threshold": None,

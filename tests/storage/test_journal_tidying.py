@@ -6,6 +6,7 @@ from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.interfaces import IReactorFromThreads
+from twisted.logger import capturedLogs
 from twisted.trial.unittest import TestCase
 
 from dimseproxy.storage import journal as module
@@ -26,7 +27,8 @@ class TidyingTests(TestCase):
         journal = Journal(scratch(self) / "journal", IReactorFromThreads(reactor), file_size=1)
         await journal.open()
         self.patch(module, "create", broken)
-        await journal.append([b"one"])
-        await journal.append([b"two"])
-        self.assertTrue(tried)
-        await journal.close()
+        with capturedLogs() as logs:
+            await journal.append([b"one"])
+            await journal.append([b"two"])
+            await journal.close()
+        self.assertEqual((len(tried), [entry["kind"] for entry in logs]), (2, ["MemoryError"]))
